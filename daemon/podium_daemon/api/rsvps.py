@@ -74,3 +74,11 @@ class RemindersOut(Model):
     unreachable: Annotated[
         tuple[UnreachableOut, ...], Field(description="To whom nothing can be sent as things stand.")
     ]
+
+
+class AnswersOut(Model):
+    """Some of a session's RSVPs, in order of arrival, with the messages to those people."""
+
+    rsvps: tuple[RsvpOut, ...]
+    reminders: tuple[ReminderOut, ...]
+    total: Annotated[int, Field(description="How many RSVPs the session has.")]

@@ -19,6 +19,7 @@ from podium_daemon.client.transport import Transport, session_path
 from podium_protocol.errors import RemoteProtocolError
 
 LOST: Final = "lost"
+_ROWS: Final = 1_000  # of each list: the most that one event may have
 _FIRST_PAUSE: Final = 0.5  # seconds
 _LONGEST_PAUSE: Final = 30.0
 
@@ -76,7 +77,9 @@ async def watch_session(transport: Transport, reference: str) -> AsyncGenerator[
     view, pause, is_known = WatchedSession(), _FIRST_PAUSE, False
     while True:
         try:
-            async with contextlib.aclosing(transport.events(session_path(reference, "events"))) as events:
+            async with contextlib.aclosing(
+                transport.events(f"{session_path(reference, 'events')}?rows={_ROWS}")
+            ) as events:
                 async for name, data in events:
                     view, pause, is_known = _changed(view, name, data), _FIRST_PAUSE, True
                     yield SessionNews(name=name, data=data, view=view)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final, Literal, TypedDict, TypeVar
 
 import msgspec
@@ -34,10 +34,11 @@ from podium_protocol.live.series import number_of
 from podium_protocol.live.session import Guests, Visibility
 from podium_protocol.nips import nip19
 from podium_protocol.text import single_line
+from podium_storage.projections.messages import people_out_of_reach
 from podium_storage.projections.sessions import SessionCounts, session_counts, sessions_called
 from podium_storage.slices import in_slices
 from podium_storage.store import Store
-from podium_storage.table.models import AttendanceRow, LedgerRow, LetterRow, LiveSessionRow, RsvpRow, WatchRow
+from podium_storage.table.models import AttendanceRow, GuestRow, LedgerRow, LetterRow, LiveSessionRow, RsvpRow, WatchRow
 from podium_storage.table.table import Table
 
 OfPerson = TypeVar("OfPerson", RsvpRow, AttendanceRow, WatchRow, LetterRow)
@@ -62,6 +63,14 @@ class PageLinks:
     def page(self, row: LiveSessionRow) -> str:
         """The address of the session's page, where people join."""
         return f"{self._public_url}/s/{self.naddr(row)}"
+
+
+class AnswersPart(msgspec.Struct, frozen=True, kw_only=True):
+    """Some of a session's RSVPs with the messages to those people; `total`: of how many RSVPs."""
+
+    rsvps: list[RsvpOut]
+    reminders: list[ReminderOut]
+    total: int
 
 
 class Views(PageLinks):
@@ -269,14 +278,39 @@ class Views(PageLinks):
         """The RSVPs in order of arrival, or just those of `only`."""
         unreachable = {one.pubkey for one in await self.unreachable(row, only)}
         chosen = sorted(await self._of(self._store.rsvps, row, only), key=lambda rsvp: rsvp.first_seen)
-        names = await self.names_of(rsvp.pubkey for rsvp in chosen)
         by_key = self._store.guests.where("lessonId").equals(row.session_address)
         guests = await (by_key if only is None else self._store.guests.where("pubkey").equals(only)).to_list()
+        return await self._rsvps(chosen, unreachable, guests)
+
+    async def answers(self, row: LiveSessionRow, *, offset: int, limit: int) -> AnswersPart:
+        """A part of the RSVPs in order of arrival with their messages, read without a look at the other people."""
+        by_session = self._store.rsvps.where("lessonId").equals(row.session_address)
+        chosen = await by_session.order_by("firstSeen").offset(offset).limit(limit).to_list()
+        ledger, letters = await self._messages_to(row, [one.pubkey for one in chosen])
+        guests = self._store.guests.where("pubkey").any_of([one.pubkey for one in chosen])
+        return AnswersPart(
+            rsvps=await self._rsvps(chosen, self._away(row, ledger, letters), await guests.to_list() if chosen else []),
+            reminders=await self._reminders(row, ledger, letters if private.is_private(row) else []),
+            total=await by_session.count(),
+        )
+
+    async def _rsvps(
+        self, chosen: Sequence[RsvpRow], unreachable: Collection[str], guests: Sequence[GuestRow]
+    ) -> list[RsvpOut]:
+        names = await self.names_of(rsvp.pubkey for rsvp in chosen)
         came = {one.pubkey: one.assurance for one in guests}
         return [
             _rsvp(rsvp, names[rsvp.pubkey], rsvp.pubkey in unreachable, rsvp.assurance or came.get(rsvp.pubkey))
             for rsvp in chosen
         ]
+
+    async def _messages_to(self, row: LiveSessionRow, people: Sequence[str]) -> tuple[list[LedgerRow], list[LetterRow]]:
+        """The messages to some people about a session."""
+        if not people:
+            return [], []
+        by_person = self._store.ledger.where("pubkey").any_of(people).and_("lessonId").equals(row.session_address)
+        keys = [[row.session_address, pubkey] for pubkey in people]
+        return await by_person.to_list(), await self._store.letters.where("[lessonId+pubkey]").any_of(keys).to_list()
 
     async def attendance(self, row: LiveSessionRow, only: Pubkey | None) -> list[AttendanceOut]:
         """Attendance in the order people came, or just that of `only`."""
@@ -285,6 +319,19 @@ class Views(PageLinks):
         others = [one for one in await self._of(self._store.watches, row, only) if one.pubkey not in there]
         names = await self.names_of([*(each.pubkey for each in chosen), *(each.pubkey for each in others)])
         return [*(_attendance(row, each, names[each.pubkey]) for each in chosen), *_by_watching(others, names)]
+
+    async def first_attendance(self, row: LiveSessionRow, limit: int) -> tuple[list[AttendanceOut], int]:
+        """The attendance of those who came first, and how many people there are."""
+        by_session = self._store.attendance.where("lessonId").equals(row.session_address)
+        chosen, count = await by_session.order_by("joinedAt").limit(limit).to_list(), await by_session.count()
+        watched = [one for one in await self._of(self._store.watches, row, None) if one.completed_at is not None]
+        keys = [[row.session_address, one.pubkey] for one in watched]
+        came = await self._store.attendance.where("[lessonId+pubkey]").any_of(keys).to_list() if keys else []
+        there = {each.pubkey for each in came}
+        others = [one for one in watched if one.pubkey not in there]
+        names = await self.names_of([*(each.pubkey for each in chosen), *(each.pubkey for each in others)])
+        seen = [*(_attendance(row, each, names[each.pubkey]) for each in chosen), *_by_watching(others, names)]
+        return seen[:limit], count + len({one.pubkey for one in others})
 
     async def own_rows(self, row: LiveSessionRow, pubkey: Pubkey) -> OwnOut:
         """A person's own rows, read by key: a stream asks on each change."""
@@ -320,16 +367,32 @@ class Views(PageLinks):
         else:
             ledger = await self._store.ledger.where("pubkey").equals(only).to_list()
             letters = await self._store.letters.where("pubkey").equals(only).to_list()
+        away = self._away(row, ledger, letters)
+        names = await self.names_of(away)
+        ordered = sorted(away, key=lambda key: _tried_at(away[key][0]))
+        return [_unreachable(pubkey, names[pubkey], away[pubkey]) for pubkey in ordered]
+
+    async def first_unreachable(self, row: LiveSessionRow, limit: int) -> tuple[list[UnreachableOut], int]:
+        """The first of the people to whom no message can be sent now, and how many there are."""
+        people = await people_out_of_reach(
+            self._store.database, row.session_address, epoch=row.epoch, but=self._service or ""
+        )
+        away = self._away(row, *await self._messages_to(row, people[:limit]))
+        names = await self.names_of(away)
+        shown = [_unreachable(pubkey, names[pubkey], away[pubkey]) for pubkey in people if pubkey in away]
+        return shown, len(people)
+
+    def _away(
+        self, row: LiveSessionRow, ledger: Sequence[LedgerRow], letters: Sequence[LetterRow]
+    ) -> dict[str, list[LedgerRow | LetterRow]]:
+        """The people who cannot be reached, with the messages that were tried."""
         tried: dict[str, list[LedgerRow | LetterRow]] = {}
         rows: list[LedgerRow | LetterRow] = [*letters, *(entry for entry in ledger if entry.epoch == row.epoch)]
         for each in rows:
             if each.session_address == row.session_address and each.state in _TRIED and each.pubkey != self._service:
                 tried.setdefault(each.pubkey, []).append(each)
         # a person who was reached since has named relays meanwhile, even if some messages were too late for that
-        away = {key: own for key, own in tried.items() if max(own, key=_tried_at).state == UNDELIVERABLE}
-        names = await self.names_of(away)
-        ordered = sorted(away, key=lambda key: _tried_at(away[key][0]))
-        return [_unreachable(pubkey, names[pubkey], away[pubkey]) for pubkey in ordered]
+        return {key: own for key, own in tried.items() if max(own, key=_tried_at).state == UNDELIVERABLE}
 
     async def reminders(self, row: LiveSessionRow, only: Pubkey | None) -> list[ReminderOut]:
         """The reminder ledger by due time, or just that of `only`."""
@@ -338,8 +401,12 @@ class Views(PageLinks):
         else:
             own = await self._store.ledger.where("pubkey").equals(only).to_list()
             rows = [each for each in own if each.session_address == row.session_address]
+        return await self._reminders(row, rows, await self._letters(row, only))
+
+    async def _reminders(
+        self, row: LiveSessionRow, rows: Sequence[LedgerRow], letters: Sequence[LetterRow]
+    ) -> list[ReminderOut]:
         chosen = sorted(rows, key=lambda each: (each.due_at, each.id))
-        letters = await self._letters(row, only)
         names = await self.names_of([*(each.pubkey for each in letters), *(each.pubkey for each in chosen)])
         return [
             *(_letter(row, each, names[each.pubkey]) for each in letters),

@@ -17,10 +17,12 @@ from podium_daemon.web import watch
 from podium_daemon.web.login import Caller
 from podium_daemon.web.problems import Problem
 from podium_daemon.web.routes import stream
+from podium_daemon.web.routes.stream import USUAL_ROWS
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.rsvp import RsvpStatus
 from podium_protocol.nips import nip98
-from podium_storage.table.models import LiveSessionRow
+from podium_storage.table.models import LiveSessionRow, RsvpRow
+from tests.support.reads import reading
 from tests.support.relays import new_key
 from tests.support.site import WITHIN, Site, site
 from tests.support.soon import soon
@@ -137,6 +139,41 @@ async def test_the_instructor_is_told_the_lists(here: Site) -> None:
         rsvps = await heard.until("rsvps")
         assert [(one["pubkey"], one["status"]) for one in rsvps["items"]] == [(person.pubkey, "confirmed")]
         assert rsvps["total"] == 1
+
+
+async def test_of_a_large_session_the_first_people_and_the_count_are_told(here: Site) -> None:
+    """However many have answered, an answer has a hundred of them read and sent, with the number of all."""
+    row = await here.here.schedule()
+    await answer_all(here, row, 3 * USUAL_ROWS)
+    async with opened(here, row, here.here.instructor) as heard:
+        rsvps = await heard.until("rsvps")
+        assert (len(rsvps["items"]), rsvps["total"]) == (USUAL_ROWS, 3 * USUAL_ROWS)
+        with reading(here.here.store.database) as reads:
+            await here.here.answer(new_key(), row)
+            assert (await heard.until("rsvps"))["total"] == 3 * USUAL_ROWS + 1
+        assert reads.rows_of(here.here.store.rsvps.name) <= USUAL_ROWS + 5  # and what the answer itself reads
+    page = await here.get(f"{here.path_of(row, 'answers')}?offset=250&limit=100", here.here.instructor)
+    assert len(page.json()["rsvps"]) == 51
+    assert page.json()["total"] == 3 * USUAL_ROWS + 1
+    assert (await here.get(here.path_of(row, "answers"), new_key())).status_code == 403
+
+
+async def answer_all(here: Site, row: LiveSessionRow, count: int) -> None:
+    """Let many people have answered."""
+    answers = [
+        RsvpRow(
+            session_address=row.session_address,
+            pubkey=f"{number:064x}",
+            status="confirmed",
+            rsvp_time=here.here.now,
+            event_id=f"{number:064x}",
+            first_seen=number,
+            first_seen_at=here.here.now,
+            seat="held",
+        )
+        for number in range(1, count + 1)
+    ]
+    await here.here.store.rsvps.bulk_put(answers)
 
 
 async def test_the_instructor_sees_who_waits(here: Site) -> None:

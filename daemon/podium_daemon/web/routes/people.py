@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 
 from podium_daemon.api.attendance import AttendancesOut
 from podium_daemon.api.rooms import NamesIn, PeopleNamesOut
-from podium_daemon.api.rsvps import NamedPeopleOut, RemindersOut, RsvpDraftIn, RsvpsOut
+from podium_daemon.api.rsvps import AnswersOut, NamedPeopleOut, RemindersOut, RsvpDraftIn, RsvpsOut
 from podium_daemon.api.sessions import DraftOut
 from podium_daemon.web import attendance_csv
 from podium_daemon.web.context import Context, InContext, forbidden
@@ -23,6 +23,7 @@ from podium_storage.table.models import LiveSessionRow
 
 router = APIRouter(prefix="/api/sessions/{reference}", tags=["people"], route_class=StrictRoute)
 CsvFormat = Literal["csv", "csv-intervals"]
+_MOST: Final = 200  # RSVPs in one answer
 _FILES: Final[dict[CsvFormat, str]] = {"csv": "attendance.csv", "csv-intervals": "attendance-intervals.csv"}
 
 
@@ -47,6 +48,22 @@ async def list_rsvps(context: InContext, caller: AnyCaller, reference: str) -> R
     """RSVPs with seats and waiting-list positions."""
     row = await context.views.resolve(reference, caller)
     return RsvpsOut(rsvps=tuple(await context.views.rsvps(row, _only(context, row, caller))))
+
+
+@router.get("/answers")
+async def list_answers(
+    context: InContext,
+    caller: KeyCaller,
+    reference: str,
+    limit: Annotated[int, Query(ge=1, le=_MOST, description="How many in one answer.")] = _MOST,
+    offset: Annotated[int, Query(ge=0, le=2**31, description="How many to leave out.")] = 0,
+) -> AnswersOut:
+    """A part of the RSVPs with the messages to those people: for the instructor and co-hosts, whose page shows it."""
+    row = await context.views.resolve(reference, caller)
+    if not leads(row, caller):
+        raise forbidden("only the instructor and co-hosts see who answered")
+    part = await context.views.answers(row, offset=offset, limit=limit)
+    return AnswersOut(rsvps=tuple(part.rsvps), reminders=tuple(part.reminders), total=part.total)
 
 
 @router.get("/attendance", response_model=AttendancesOut, responses=also("text/csv", "Rows as JSON, or as CSV."))

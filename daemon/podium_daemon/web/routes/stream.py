@@ -32,7 +32,10 @@ BEAT_SECONDS: Final = 4.0  # proxies end silent connections; a page in the backg
 LEADER_SECONDS: Final = 1.0  # people at the door are in memory and in no table: leaders' views are read by the clock
 MAX_SECONDS: Final = 3600.0  # a stream then ends, and the page opens the next one
 MAX_SESSIONS: Final = 32  # of one stream: a browser with more tabs than that has another one for the rest
-MAX_ROWS: Final = 1_000  # of one list in one event; the signed reads have all
+USUAL_ROWS: Final = 100  # of one list in one event; the signed reads have all, and parts of them
+MAX_ROWS: Final = 1_000  # for programs that ask for more
+_REST: Final = 20  # times as long as a leader's lists took to read
+MAX_REST: Final = 5.0  # seconds
 _NO_QUESTIONS: Final = digest_of(NOTHING.model_dump_json(by_alias=True))  # an empty list is not sent at first
 
 
@@ -44,13 +47,16 @@ Several = Annotated[
 ]
 
 
+Rows = Annotated[int, Query(ge=1, le=MAX_ROWS, description="How many people are told in each of a leader's lists.")]
+
+
 @router.get("/api/sessions/{reference}/events", response_class=StreamingResponse, responses=_ANSWER)
 async def stream_session(
-    context: InContext, viewer: OptionalCaller, reference: str, request: Request
+    context: InContext, viewer: OptionalCaller, reference: str, request: Request, rows: Rows = USUAL_ROWS
 ) -> StreamingResponse:
     """The session, sent again on each change. `Last-Event-ID` leaves out the view that the caller has already."""
     row = await context.views.resolve(reference, viewer)
-    view = _View(context, row, viewer, last_id=request.headers.get("last-event-id", ""))
+    view = _View(context, row, viewer, last_id=request.headers.get("last-event-id", ""), rows=rows)
     return await _answer(_told(context, request.app.state.watch, [view]))
 
 
@@ -126,14 +132,23 @@ class _View:
     """One person's view of one session, written as events; in a stream of several their names end in `reference`."""
 
     def __init__(
-        self, context: Context, row: LiveSessionRow, viewer: Caller | None, *, last_id: str = "", reference: str = ""
+        self,
+        context: Context,
+        row: LiveSessionRow,
+        viewer: Caller | None,
+        *,
+        last_id: str = "",
+        reference: str = "",
+        rows: int = USUAL_ROWS,
     ) -> None:
         self._context = context
+        self._rows = rows
         self.session_address = row.session_address
         self._leading = leads(row, viewer)
         self._viewer = viewer
         self.reference = reference
         self._sent = {"session": last_id, "questions": _NO_QUESTIONS}
+        self._rests_until = 0.0
 
     def listen(self, watch: StreamHub, bell: asyncio.Event) -> AbstractContextManager[Subscriber]:
         return watch.listen(self.session_address, self._viewer, leading=self._leading, bell=bell)
@@ -163,23 +178,36 @@ class _View:
                     store.watches,
                 )
             }
-            changed = names if listener.changed_all else listener.changed
-            listener.changed, listener.changed_all = set(), False
-            news += await self._lists(topic.row, self._viewer, changed)
+            news += await self._paced_lists(topic.row, self._viewer, listener, names)
+        return news
+
+    async def _paced_lists(
+        self, row: LiveSessionRow, viewer: Caller, listener: Subscriber, names: set[str]
+    ) -> list[str]:
+        """The lists in which something changed; after long ones a rest, so that a flood costs a part of the time."""
+        began = self._context.clock.monotonic()
+        if began < self._rests_until:
+            return []
+        changed = names if listener.changed_all else listener.changed
+        listener.changed, listener.changed_all = set(), False
+        news = await self._lists(row, viewer, changed)
+        ended = self._context.clock.monotonic()
+        self._rests_until = ended + min(_REST * (ended - began), MAX_REST)
         return news
 
     async def _lists(self, row: LiveSessionRow, viewer: Caller, changed: set[str]) -> list[str]:
         views, store = self._context.views, self._context.store
         news: list[str] = []
-        if changed & {store.rsvps.name, store.ledger.name}:
-            news += self._fresh("rsvps", _rows(await views.rsvps(row, None)))
-        if changed & {store.ledger.name, store.letters.name}:
-            news += self._fresh("reminders", _rows(await views.reminders(row, None)))
-            news += self._fresh("unreachable", _rows(await views.unreachable(row, None)))
+        if changed & {store.rsvps.name, store.ledger.name, store.letters.name}:
+            part = await views.answers(row, offset=0, limit=self._rows)
+            news += self._fresh("rsvps", _listed(part.rsvps, part.total))
+            news += self._fresh("reminders", _listed(part.reminders, len(part.reminders)))
+            news += self._fresh("unreachable", _listed(*await views.first_unreachable(row, self._rows)))
         if changed & {store.sessions.name, store.letters.name}:
-            news += self._fresh("named", _rows(await views.named_people(row)))
+            named = await views.named_people(row)
+            news += self._fresh("named", _listed(named[: self._rows], len(named)))
         if changed & {store.attendance.name, store.watches.name}:
-            news += self._fresh("attendance", _rows(await views.attendance(row, None)))
+            news += self._fresh("attendance", _listed(*await views.first_attendance(row, self._rows)))
         room: RoomOut = await show_room(self._context, viewer, row.session_address)
         return [*news, *self._fresh("room", _json(room))]
 
@@ -209,6 +237,6 @@ def _json(model: BaseModel) -> str:
     return model.model_dump_json(by_alias=True)
 
 
-def _rows(rows: Sequence[Model]) -> str:
-    items = [row.model_dump(by_alias=True) for row in rows[:MAX_ROWS]]
-    return msgspec.json.encode({"items": items, "total": len(rows)}).decode()
+def _listed(rows: Sequence[Model], total: int) -> str:
+    items = [row.model_dump(by_alias=True) for row in rows]
+    return msgspec.json.encode({"items": items, "total": total}).decode()

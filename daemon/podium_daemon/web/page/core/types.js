@@ -95,6 +95,7 @@
 /** @typedef {Person & { role: Role, rsvp: Rsvp | null, attendance: Attendance | null, intervals: { start: number, end: number }[], missingSeconds: number | null, voted: string[] }} Me */
 /** @typedef {Person & { message: string, state: string, dueAt: number, reason: string | null, relays: { relay: string, said: string }[] }} Reminder */
 /** @typedef {Person & { messages: string[] }} Unreachable */
+/** @typedef {{ rsvps: Rsvp[], reminders: Reminder[], total: number }} Answers */
 /** @typedef {Person & { state: "present" | "waiting" | "removed", role: string, since: number, waitingFor: string | null, name: string | null, assurance: "guest" | "link" | null }} RoomPerson */
 /** @typedef {Person & { role: "co-host" | "invited", invitation: string | null, reason: string | null }} NamedPerson */
 /** @typedef {{ id: number, question: string, options: string[], multiple: boolean, named: boolean, stage: "draft" | "open" | "closed", counts: number[] | null, voters: number | null, right: number[] | null, sealedBy?: string | null, sealedRight?: string | null, isReadable?: boolean, sealed?: RoomPoll }} RoomPoll */
@@ -115,10 +116,10 @@
  * What is told to those who lead, by the name of the stream's event; null before the first of it came.
  *
  * @typedef {object} Lists
- * @property {{ items: Rsvp[] } | null} rsvps
+ * @property {{ items: Rsvp[], total: number } | null} rsvps
  * @property {{ items: Reminder[] } | null} reminders
  * @property {{ items: Unreachable[], total: number } | null} unreachable
- * @property {{ items: Attendance[] } | null} attendance
+ * @property {{ items: Attendance[], total: number } | null} attendance
  * @property {Room | null} room
  * @property {{ items: NamedPerson[] } | null} named
  */

@@ -8,7 +8,7 @@ import { section } from "../parts/section.js";
 import "./podium-by-hand.js";
 import { seatsText } from "./podium-rsvp.js";
 
-/** @import { Attendance, Lists, Person, Reminder, Session, SessionClient, Trouble, Unreachable } from "../core/types.js" */
+/** @import { Answers, Attendance, Lists, Person, Reminder, Session, SessionClient, Trouble, Unreachable } from "../core/types.js" */
 
 /** `<podium-answers>`; built by `setUp(client)`. */
 export class PodiumAnswers extends HTMLElement {
@@ -19,9 +19,13 @@ export class PodiumAnswers extends HTMLElement {
   /** @type {HTMLParagraphElement} */ undeliverable;
   /** @type {HTMLUListElement} */ unreached;
   /** @type {HTMLTableElement} */ answersTable;
+  /** @type {HTMLParagraphElement} */ more;
+  /** @type {HTMLButtonElement} */ showMore;
+  /** @type {Answers} */ further = { rsvps: [], reminders: [], total: 0 };
   /** @type {HTMLTableSectionElement} */ attendanceRows;
   /** @type {HTMLParagraphElement} */ nobodyCame;
   /** @type {HTMLTableElement} */ attendanceTable;
+  /** @type {HTMLParagraphElement} */ others;
 
   /** @param {SessionClient} client */
   setUp(client) {
@@ -38,7 +42,22 @@ export class PodiumAnswers extends HTMLElement {
     this.undeliverable = h("p", { class: "warning" });
     this.unreached = h("ul", { class: "people" });
     this.answersTable = tableOf("answers.title", ["answers.person", "answers.answer", "answers.seat", "answers.reminders"], this.rsvpRows);
-    return section("answers.title", this.rsvpSummary, this.undeliverable, this.unreached, this.answersTable);
+    this.more = h("p", { class: "hint" });
+    this.showMore = action(t("answers.more"), () => this.#readMore(), (/** @type {Trouble} */ error) => {
+      setText(this.failure, describe(error));
+      show(this.failure, true);
+    });
+    const rest = h("div", { class: "buttons" }, this.showMore);
+    return section("answers.title", this.rsvpSummary, this.undeliverable, this.unreached, this.answersTable, this.more, rest);
+  }
+
+  /** The stream tells the first people only; the others are read once, when the leader asks for them. */
+  async #readMore() {
+    show(this.failure, false);
+    const shown = (this.client.lists.rsvps?.items.length ?? 0) + this.further.rsvps.length;
+    const part = await this.client.answers(shown);
+    this.further = { ...part, rsvps: [...this.further.rsvps, ...part.rsvps], reminders: [...this.further.reminders, ...part.reminders] };
+    this.#showAnswers(this.client.lists);
   }
 
   #attendance() {
@@ -51,7 +70,8 @@ export class PodiumAnswers extends HTMLElement {
     const chat = this.#file("chat.file", () => this.client.chatFile(), "text/plain");
     const names = ["answers.person", "attendance.joined", "attendance.duration", "attendance.percent", "attendance.joins", "attendance.completed"];
     this.attendanceTable = tableOf("attendance.title", names, this.attendanceRows);
-    return section("attendance.title", this.nobodyCame, this.attendanceTable, h("div", { class: "buttons" }, csv, intervals, chat), byHand, this.failure);
+    this.others = h("p", { class: "hint" });
+    return section("attendance.title", this.nobodyCame, this.attendanceTable, this.others, h("div", { class: "buttons" }, csv, intervals, chat), byHand, this.failure);
   }
 
   /**
@@ -76,12 +96,18 @@ export class PodiumAnswers extends HTMLElement {
     show(this, client.session !== null && client.leads);
     if (this.hidden) return;
     this.#showAnswers(client.lists);
-    this.#showAttendance(client.lists.attendance?.items ?? []);
+    this.#showAttendance(client.lists.attendance?.items ?? [], client.lists.attendance?.total ?? 0);
   }
 
   /** @param {Lists} lists */
   #showAnswers(lists) {
-    const rsvps = lists.rsvps?.items ?? [];
+    const first = lists.rsvps?.items ?? [];
+    const live = new Set(first.map((one) => one.pubkey));
+    const rsvps = [...first, ...this.further.rsvps.filter((one) => !live.has(one.pubkey))];
+    const left = Math.max(0, (lists.rsvps?.total ?? 0) - rsvps.length);
+    setText(this.more, left ? t("answers.left", { count: left }) : "");
+    show(this.more, left > 0);
+    show(this.showMore, left > 0);
     show(this.answersTable, rsvps.length > 0);
     const session = /** @type {Session} */ (this.client.session); // `#update` ends before this where there is none
     const seats = session.maxParticipants === null ? "" : `. ${seatsText(session)}`;
@@ -92,7 +118,8 @@ export class PodiumAnswers extends HTMLElement {
     show(this.unreached, missing > 0);
     setText(this.undeliverable, missing ? t("answers.undeliverable", { count: missing }) : "");
     show(this.undeliverable, missing > 0);
-    const reminders = Map.groupBy ? Map.groupBy(lists.reminders?.items ?? [], (one) => one.pubkey) : grouped(lists.reminders?.items ?? []);
+    const told = [...(lists.reminders?.items ?? []), ...this.further.reminders.filter((one) => !live.has(one.pubkey))];
+    const reminders = Map.groupBy ? Map.groupBy(told, (one) => one.pubkey) : grouped(told);
     keyed(this.rsvpRows, rsvps, (rsvp) => rsvp.pubkey,
       (rsvp) => row(rsvp, ["answers.answer", "answers.seat", "answers.reminders"]),
       (node, rsvp) => fill(node, [
@@ -102,8 +129,14 @@ export class PodiumAnswers extends HTMLElement {
       ]));
   }
 
-  /** @param {Attendance[]} items */
-  #showAttendance(items) {
+  /**
+   * @param {Attendance[]} items
+   * @param {number} total
+   */
+  #showAttendance(items, total) {
+    const left = total - items.length;
+    setText(this.others, left > 0 ? t("attendance.left", { count: left }) : "");
+    show(this.others, left > 0);
     show(this.nobodyCame, items.length === 0);
     show(this.attendanceTable, items.length > 0);
     const names = ["attendance.joined", "attendance.duration", "attendance.percent", "attendance.joins", "attendance.completed"];

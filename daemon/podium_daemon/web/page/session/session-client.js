@@ -15,7 +15,7 @@ import { SharedStream } from "../core/shared-stream.js";
 import { Names } from "./names.js";
 
 /** @import { Talker } from "../room/seat.js" */
-/** @import { AskToSign, Consent, GuestRow, Invitation, Kind, Lists, Me, Question, RoomPoll, RsvpStatus, SeriesDate, Session, SessionFields, Template, Trouble } from "../core/types.js" */
+/** @import { Answers, AskToSign, Consent, GuestRow, Invitation, Kind, Lists, Me, Question, RoomPoll, RsvpStatus, SeriesDate, Session, SessionFields, Template, Trouble } from "../core/types.js" */
 
 const DEVICE_KEY = "podium.device";
 const ENGINES_HERE = ["embedded", "janus"]; // those whose media `media.js` takes
@@ -573,6 +573,16 @@ export class SessionClient {
   /** The address of a calendar to subscribe to. @returns {Promise<string>} */
   async calendarAddress() {
     return (await signed("POST", "/api/calendar")).url;
+  }
+
+  /**
+   * More of the people who answered, for those who lead: the stream tells the first ones.
+   *
+   * @param {number} offset
+   * @returns {Promise<Answers>}
+   */
+  answers(offset) {
+    return signed("GET", `${this.path}/answers?offset=${offset}&limit=100`);
   }
 
   /** The session as a file for calendars: with one's own answer, and of a private session for its people only. */
