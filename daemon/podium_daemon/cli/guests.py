@@ -94,7 +94,7 @@ def renew(context: typer.Context, session: SessionReference, name: Name, yes: Ye
     confirm(f"Make a new link for {clean(name)}, so that the old one stops working?", yes=yes)
     caller = caller_of(context)
     after = _change(caller, session, name, "renew")
-    say(f"{clean(after.name)}: {after.link}")
+    say(f"{clean(after.name)}: {after.link or 'the link in their message can be opened once more'}")
 
 
 @app.command(

@@ -24,6 +24,7 @@ def guest(pubkey: str, name: str, state: str = "new", link: str | None = None) -
         "assurance": "link",
         "state": state,
         "createdAt": 1,
+        "hasOwnKey": False,
         "link": link,
     }
 
