@@ -9,8 +9,6 @@ from __future__ import annotations
 import hashlib
 from typing import NoReturn, Self
 
-from pynostr.key import PrivateKey
-
 from podium_protocol.errors import LocalProtocolError
 from podium_protocol.events import EventId, Pubkey, SignedEvent, UnsignedEvent, canonical, hex_bytes
 from podium_protocol.schnorr import Keypair
@@ -27,6 +25,8 @@ class SecretKey:
         Raises:
             LocalProtocolError: not 32 bytes, not in 1..n-1, or pynostr derives another public key than libsecp256k1.
         """
+        from pynostr.key import PrivateKey  # it imports an HTTP client, which takes longer than most commands
+
         self._keypair = Keypair(secret)
         self._secret = bytes(secret)
         derived = PrivateKey(self._secret).public_key.hex()

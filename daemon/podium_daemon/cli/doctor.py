@@ -29,13 +29,11 @@ from podium_daemon.cli.output import print_json, say, table
 from podium_daemon.cli.relays import probe
 from podium_daemon.config import Config
 from podium_daemon.keys.key_file import KeyFileError, PasswordMissing, locate_key, read_key
-from podium_daemon.relays.strangers import USED_BYTES
 from podium_daemon.runtime.state_directory import running_daemon
 from podium_protocol import kinds
 from podium_protocol.events import Pubkey
 from podium_protocol.live.session import SessionLimits, objection_to
 from podium_protocol.nips.nip19 import encode_npub
-from podium_storage.mirror.queries import read_event
 
 ReachRelay = Callable[[str], Awaitable[str | None]]
 """Connects to a relay and asks it something: None if it answers, else what went wrong, in words."""
@@ -133,6 +131,8 @@ def check_sessions(config: Config) -> Iterator[Check]:
 
 def check_budget(config: Config) -> Iterator[Check]:
     """Whether the database has room for what strangers send; nothing where there is none, or no bound."""
+    from podium_daemon.relays.strangers import USED_BYTES
+
     most = config.storage.max_megabytes * 1_000_000
     if not most or not config.database_file.exists():
         return
@@ -153,6 +153,8 @@ def check_budget(config: Config) -> Iterator[Check]:
 
 def _passed_over(config: Config) -> tuple[list[tuple[str, str]], int]:
     """Coming sessions with a revision that cannot be read, each with the reason; the number of other such events."""
+    from podium_storage.mirror.queries import read_event
+
     with contextlib.closing(sqlite3.connect(f"{config.database_file.as_uri()}?mode=ro", uri=True, timeout=2)) as raw:
         unread = raw.execute(_UNREAD).fetchall()
         service = raw.execute("SELECT value FROM meta WHERE name = 'service'").fetchone()

@@ -31,7 +31,8 @@ from podium_storage.store import Store
 _log = structlog.get_logger(__name__)
 
 _PER_RELAY: Final = 1_000  # rows under way to one relay; the pool's own window paces the sending
-_WRITE_DOWN: Final = 200  # answers a transaction
+_AT_ONCE: Final = 2_000  # rows that a turn takes, of all relays together
+_WRITE_DOWN: Final = 1_000  # answers a transaction
 _GATHER: Final = 0.02  # seconds: answers that come within it share a transaction
 
 
@@ -83,7 +84,7 @@ class Publisher:
             return None
         # a late answer delays nothing: rows that fall due meanwhile are sent in a flight of their own
         full = [relay for relay, count in self._unanswered.items() if count >= _PER_RELAY]
-        rows = await self._outbox.due(now, per_relay=_PER_RELAY, in_flight=self._flying, paused=full)
+        rows = await self._outbox.due(now, limit=_AT_ONCE, per_relay=_PER_RELAY, in_flight=self._flying, paused=full)
         by_relay: dict[str, list[OutboxRow]] = {}
         for row in rows:
             by_relay.setdefault(row.relay, []).append(row)

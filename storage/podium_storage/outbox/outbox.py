@@ -21,6 +21,7 @@ from podium_storage.database import Database, Transaction
 from podium_storage.mirror.queries import id_bytes
 from podium_storage.outbox.values import (
     Delivery,
+    DeliveryState,
     OutboxItem,
     OutboxRow,
     Priority,
@@ -68,14 +69,15 @@ _DUE: Final = f"""{WAITING}, ready (relay) AS MATERIALIZED (
   SELECT o.id, row_number() OVER (PARTITION BY o.relay ORDER BY o.priority, o.nextAttemptAt, o.id)
   FROM ready AS w CROSS JOIN priorities AS p CROSS JOIN outbox AS o
   WHERE o.id IN ({_DUE_THERE} LIMIT (SELECT most FROM share))
+), chosen (id, place) AS MATERIALIZED (
+  SELECT o.id, row_number() OVER (ORDER BY d.place, o.priority, o.nextAttemptAt, o.id)
+  FROM due AS d CROSS JOIN outbox AS o ON o.id = d.id WHERE d.place <= (SELECT most FROM share) LIMIT ?5
 )
-SELECT o.id, lower(hex(e.eventId)), e.json, r.url, o.priority, o.attempts, o.nextAttemptAt, o.expiresAt
-FROM due AS d
-CROSS JOIN outbox AS o ON o.id = d.id
+SELECT c.place, o.id, lower(hex(e.eventId)), e.json, r.url, o.priority, o.attempts, o.nextAttemptAt, o.expiresAt
+FROM chosen AS c
+CROSS JOIN outbox AS o ON o.id = c.id
 CROSS JOIN outboxEvents AS e ON e.id = o.event
-CROSS JOIN outboxRelays AS r ON r.id = o.relay
-WHERE d.place <= (SELECT most FROM share)
-ORDER BY d.place, o.priority, o.nextAttemptAt, o.id LIMIT ?5"""
+CROSS JOIN outboxRelays AS r ON r.id = o.relay"""  # put in order afterwards: SQLite would copy every event for it
 _NEXT_DUE: Final = f"""{WAITING}
 SELECT min((
   SELECT i.nextAttemptAt FROM outbox AS i
@@ -131,6 +133,7 @@ DELETE FROM outboxEvents WHERE id IN ({ids}) AND NOT EXISTS (SELECT 1 FROM outbo
 TABLE: Final = "outbox"
 """The outbox' name in the change feed: keys are event ids; `after` is a `Delivery`, or None for a new event."""
 
+_STATES: Final = {state.value: state for state in DeliveryState}
 DEFAULT_LIMIT: Final = 500
 DEFAULT_PER_RELAY: Final = 100
 _SWEEP: Final = 1_000  # rows a transaction
@@ -206,7 +209,7 @@ class Outbox:
             paused: relays that cannot be reached, or asked for a pause.
         """
         rows = await self._database.fetch_all(_DUE, (now, per_relay, _json(in_flight), _json(paused), limit))
-        return [_outbox_row(row) for row in rows]
+        return [_outbox_row(row[1:]) for row in sorted(rows)]
 
     async def next_due(self, after: int = -1) -> int | None:
         """The first time later than `after` at which a row falls due, or None."""
@@ -219,7 +222,9 @@ class Outbox:
         A row that is done stays done, and a cancelled one stays cancelled unless the relay has the event. An attempt
         that would be repeated is cancelled if a newer revision (NIP-01) goes to the same relay.
         """
-        return await self._database.transact(lambda tx: self._record(tx, results, now)) if results else []
+        if not results:
+            return []
+        return await self._database.transact(lambda tx: self._record(tx, results, now))
 
     async def cancel_within(
         self, tx: Transaction, *, now: int, references: Collection[str] = (), session_address: str | None = None
@@ -288,9 +293,9 @@ class Outbox:
         pairs = list(zip(results, texts, strict=True))
         await tx.execute_many(_ACCEPT, [(now, text, one.row) for one, text in pairs if isinstance(one, RelayAccepted)])
         await tx.execute_many(_REFUSE, [(now, text, one.row) for one, text in pairs if isinstance(one, RelayRefused)])
-        again = [(one, text) for one, text in pairs if isinstance(one, TryAgain)]
-        await tx.execute_many(_TRY_AGAIN, [(one.at, text, one.row) for one, text in again])
-        await tx.execute_many(_SUPERSEDE, [(now, one.row) for one, _ in again])
+        if again := [(one, text) for one, text in pairs if isinstance(one, TryAgain)]:
+            await tx.execute_many(_TRY_AGAIN, [(one.at, text, one.row) for one, text in again])
+            await tx.execute_many(_SUPERSEDE, [(now, one.row) for one, _ in again])
         return await self._tell(tx, [(result.row,) for result in results])
 
     async def _expire(self, tx: Transaction, now: int) -> int:
@@ -329,18 +334,21 @@ def _new_rows(items: Sequence[OutboxItem], addresses: dict[str, int]) -> Iterato
 
 
 def _outbox_row(row: SqlRow) -> OutboxRow:
-    return msgspec.convert(_named(OutboxRow, row), OutboxRow, builtin_types=(bytes,))
+    key, event_id, event_json, relay, priority, *rest = row
+    # the columns are of these types (STRICT tables), and a fan-out reads tens of thousands
+    return OutboxRow(key, event_id, event_json, relay, Priority(priority), *rest)  # type: ignore[arg-type]
 
 
 async def _deliveries(rows: Sequence[SqlRow]) -> list[Delivery]:
     deliveries: list[Delivery] = []
     async for part in in_slices(rows):  # a session that is cancelled may have tens of thousands
-        deliveries += [msgspec.convert(_named(Delivery, row), Delivery) for row in part]
+        deliveries += map(_delivery, part)
     return deliveries
 
 
-def _named(struct: type[msgspec.Struct], row: SqlRow) -> dict[str, Value]:
-    return dict(zip(struct.__struct_encode_fields__, row, strict=True))
+def _delivery(row: SqlRow) -> Delivery:
+    event_id, relay, state, *rest = row
+    return Delivery(event_id, relay, _STATES[state], *rest)  # type: ignore[arg-type, index]  # as in _outbox_row
 
 
 def _json(values: Collection[int] | Collection[str]) -> str:
