@@ -161,6 +161,7 @@ TABLE: Final[Mapping[str, Row]] = {
     "reminders.debounce_skip": Row(7, _reminders("moved_at_once_under")),
     "reminders.late_after": Row(7, _reminders("late_after")),
     "reminders.undeliverable_recheck": Row(7, _reminders("recheck_every")),
+    "reminders.personal_links": Row(False, lambda daemon: (daemon.parts.sessions.guests._links_in_messages(),)),
     "reminders.prepare_ahead": Row(7, lambda daemon: (daemon.parts.messages.reminders.settings.prepare_ahead,)),
     "reminders.rewrap_recent": Row(False, lambda daemon: (daemon.parts.messages.reminders.settings.rewrap_recent,)),
     "reminders.day.enabled": Row(False, _offset(ReminderMessage.DAY)),

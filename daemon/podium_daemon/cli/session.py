@@ -185,10 +185,10 @@ def cancel(
     found = caller.run(find_session(podium, session))
     if following and found.series is None:
         raise InvalidInput("--following: this session is in no series")
-    draft = caller.run(podium.draft_cancellation(found, reason, and_following=following))
     if not yes:
         note(f"{clean(found.title)}, {shown_time(found.scheduled_at, found.timezone)}")
     confirm("Cancel it and all that follow?" if following else "Cancel this session for everybody?", yes=yes)
+    draft = caller.run(podium.draft_cancellation(found, reason, and_following=following))
     caller.run(sign_and_send(podium, draft, go_on="The same command goes on with the rest."))
     show_session(caller.run(podium.session(found.naddr)), as_json=as_json)
 

@@ -51,6 +51,7 @@ COMMANDS = dict(commands(ROOT))
 
 
 DESTRUCTIVE = {
+    ("badges", "sign"): ("knots",),
     ("calendar",): ("--revoke",),
     ("guests", "renew"): ("knots", "Ana"),
     ("guests", "revoke"): ("knots", "Ana"),
@@ -75,6 +76,8 @@ def test_the_list_of_destructive_commands_is_whole() -> None:
 @pytest.mark.parametrize("words", DESTRUCTIVE, ids=" ".join)
 def test_nothing_is_taken_back_by_silence(podium: CommandLine, daemon: ScriptedDaemon, words: tuple[str, ...]) -> None:
     """Without a terminal to ask on, what cannot be undone needs --yes: a script without input changes nothing."""
+    waiting = {"pubkey": "a" * 64, "npub": "npub1", "name": "Ana", "askedAt": 1, "awardId": None}
+    daemon.routes["GET /api/sessions/knots/badges"] = as_json({"badges": [waiting]})
     done = podium(*words, *DESTRUCTIVE[words])
     assert done.exit_code == Exit.USAGE
     assert "--yes" in done.stderr

@@ -58,6 +58,8 @@ def routes(knots: Knots, text: str) -> dict[str, object]:
     guest = answer(GuestOut, assurance="guest", state="revoked", **person)
     relay = answer(RelayOut, url="wss://relay.example.org/a/long/path", lastError=text, lastNotice=text, state="open")
     passed = answer(PassedOverOut, lessonId=str(knots.address), title=text, reason=text, keeps=True)
+    date = {"lessonId": str(knots.address), "naddr": knots.naddr, "number": 3, "title": text, "state": "scheduled"}
+    date |= {"scheduledAt": STARTS_AT, "endsAt": STARTS_AT + 3600, "timezone": "Europe/Berlin"}
     answers = {
         "GET /api/sessions": {"sessions": [knots.shown(title=text, identifier="k" * 60)], "next": None},
         "GET /api/sessions/passed-over": {"events": [passed]},
@@ -75,6 +77,8 @@ def routes(knots: Knots, text: str) -> dict[str, object]:
             f"{path}/reminders": answer(RemindersOut, reminders=[reminder]),
             f"{path}/questions": {"questions": [question], "total": 1},
             f"{path}/guests": {"policy": "invited", "guests": [guest]},
+            f"{path}/series": {"address": "", "dates": [date]},
+            f"{path}/badges": {"badges": [{"pubkey": "a" * 64, "askedAt": MOMENT, "awardId": None} | person]},
             f"{path}/recording": answer(RecordingsOut, recordings=[run]),
         }
     return {path: as_json(value) for path, value in answers.items()}
@@ -83,11 +87,13 @@ def routes(knots: Knots, text: str) -> dict[str, object]:
 COMMANDS = [
     ("session", "list"),
     ("session", "passed-over"),
+    ("session", "dates", "knots"),
     ("rsvps", "knots"),
     ("attendance", "knots"),
     ("reminders", "knots"),
     ("questions", "knots"),
     ("guests", "list", "knots"),
+    ("badges", "list", "knots"),
     ("recording", "knots"),
     ("instructors", "list"),
     ("signer", "list", "--for-service"),

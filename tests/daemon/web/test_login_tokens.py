@@ -147,16 +147,21 @@ async def test_relay_lists_need_their_author(here: Site) -> None:
 
 
 async def test_a_login_for_one_session_opens_no_other(here: Site) -> None:
-    """A login by link sees and does what is its session's; another one is not there for it, and nothing is led."""
+    """A login by link sees and does what is its session's; another one is not there for it, and nothing is led.
+
+    The instructor's own link shows nothing that they lead: a link may have been passed on.
+    """
     row, other = await here.here.schedule(), await here.here.schedule(summary="other")
     tokens = LoginTokens(Logins(here.here.store.database), here.here.clock)
-    by_link = Caller(here.here.instructor.pubkey, "link", row.session_address)
-    token = (await tokens.issue(by_link)).token
+    token = (await tokens.issue(Caller(new_key().pubkey, "link", row.session_address))).token
     assert (await here.call("GET", here.path_of(row, "rsvps"), token=token)).status_code == 200
     assert (await here.call("GET", here.path_of(other, "rsvps"), token=token)).status_code == 404
     listed = (await here.call("GET", "/api/sessions", token=token)).json()["sessions"]
     assert [one["lessonId"] for one in listed] == [row.session_address]
     refused = await here.call("POST", here.path_of(row, "start"), token=token)
+    assert (refused.status_code, refused.json()["type"]) == (403, "urn:podium:problem:needs-key")
+    of_leader = (await tokens.issue(Caller(here.here.instructor.pubkey, "link", row.session_address))).token
+    refused = await here.call("GET", here.path_of(row, "rsvps"), token=of_leader)
     assert (refused.status_code, refused.json()["type"]) == (403, "urn:podium:problem:needs-key")
 
 
