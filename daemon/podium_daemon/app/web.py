@@ -209,8 +209,16 @@ def _counted_of_relays(parts: Parts) -> list[Counted]:
             "bucket",
             parts.relays.admission.allowances.refused,
         ),
+        Counted("podium_relay_faults", "What relays did against the protocol.", "fault", _faults_of_relays(parts)),
         Counted("podium_messages", "Private messages to the service.", "outcome", parts.messages.replies.counts),
     ]
+
+
+def _faults_of_relays(parts: Parts) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for status in parts.relays.pool.states():
+        found.update(status.violations)
+    return found
 
 
 def _counted_of_sessions(parts: Parts, watched: Sequence[Watched]) -> list[Counted]:

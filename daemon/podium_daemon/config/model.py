@@ -28,6 +28,7 @@ from podium_daemon.config.sections import (
     Web,
 )
 from podium_daemon.config.values import AnchoredPath, Section
+from podium_protocol.limits import MAX_DM_RELAYS, MAX_LISTED_RELAYS
 
 _ANY_ADDRESS: Final = frozenset({"0.0.0.0", "::", "[::]"})  # noqa: S104  (to refuse them as part of a link)
 
@@ -126,6 +127,11 @@ class Config(Section):
         for use in ("read", "write"):
             if self.relays and not self.runs_embedded_relay and not any(getattr(relay, use) for relay in self.relays):
                 yield "relays", f"none of them is to {use}: set {use} = true for one at least"
+        # the service's lists name all of them, and no client reads longer ones
+        for use, most in (("read", MAX_LISTED_RELAYS), ("write", MAX_LISTED_RELAYS), ("dm", MAX_DM_RELAYS)):
+            used = sum(getattr(relay, use) for relay in self.relays) + self.runs_embedded_relay
+            if used > most:
+                yield "relays", f"{used} of them have {use} = true, {most} at most: set {use} = false for the others"
 
 
 def default_config_file() -> Path:

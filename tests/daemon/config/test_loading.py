@@ -162,6 +162,13 @@ def test_offsets_come_earliest_first_and_without_those_switched_off(write: Write
     ]
 
 
+def _relays(count: int, *, dm: int = 100) -> str:
+    tables = (
+        f'[[relays]]\nurl = "wss://relay{one}.example.org"\ndm = {str(one < dm).lower()}\n' for one in range(count)
+    )
+    return "".join(tables)
+
+
 @pytest.mark.family("configuration and CLI")
 @pytest.mark.parametrize(
     ("text", "expected"),
@@ -202,6 +209,13 @@ def test_offsets_come_earliest_first_and_without_those_switched_off(write: Write
         pytest.param('relays = ["wss://a", "wss://A/"]\n', "wss://a is listed twice", id="relay twice"),
         pytest.param(
             '[[relays]]\nurl = "wss://a"\nwrite = false\n', "none of them is to write", id="no relay to write"
+        ),
+        # the service's own lists (NIP-17, NIP-65) name all of them, and are bounded
+        pytest.param(_relays(11), "11 of them have dm = true, 10 at most", id="relays for messages"),
+        pytest.param(_relays(21, dm=10), "21 of them have read = true, 20 at most", id="relays to read"),
+        pytest.param(_relays(21, dm=10), "21 of them have write = true, 20 at most", id="relays to write"),
+        pytest.param(
+            f"{_relays(10)}[embedded]\nenabled = true\n", "11 of them have dm = true", id="the embedded relay counts"
         ),
         pytest.param("[embedded]\nenabled = false\n", "there is no relay at all", id="no relay"),
         pytest.param("[embedded]\nport = 7448\n", "embedded.port: is taken by web.port", id="one port for two"),
