@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final, Literal, TypedDict, TypeVar
 
@@ -31,11 +32,17 @@ from podium_protocol.live.names import own_name, shown_names
 from podium_protocol.live.recording import RecordingStage, access_of
 from podium_protocol.live.rsvp import RsvpStatus
 from podium_protocol.live.series import number_of
-from podium_protocol.live.session import Guests, Visibility
+from podium_protocol.live.session import Guests
 from podium_protocol.nips import nip19
 from podium_protocol.text import single_line
 from podium_storage.projections.messages import people_out_of_reach
-from podium_storage.projections.sessions import SessionCounts, session_counts, sessions_called
+from podium_storage.projections.sessions import (
+    SessionCounts,
+    VisiblePart,
+    session_counts,
+    sessions_called,
+    visible_sessions,
+)
 from podium_storage.slices import in_slices
 from podium_storage.store import Store
 from podium_storage.table.models import AttendanceRow, GuestRow, LedgerRow, LetterRow, LiveSessionRow, RsvpRow, WatchRow
@@ -45,6 +52,9 @@ OfPerson = TypeVar("OfPerson", RsvpRow, AttendanceRow, WatchRow, LetterRow)
 
 UNDELIVERABLE = "undeliverable"
 _SLICE = 20  # sessions written before the event loop gets a turn: their naddr and npub are bech32 in Python
+
+
+_npub_of_instructor = functools.lru_cache(maxsize=1_024)(nip19.encode_npub)
 
 
 class PageLinks:
@@ -62,7 +72,10 @@ class PageLinks:
 
     def page(self, row: LiveSessionRow) -> str:
         """The address of the session's page, where people join."""
-        return f"{self._public_url}/s/{self.naddr(row)}"
+        return self._page_of(self.naddr(row))
+
+    def _page_of(self, naddr: str) -> str:
+        return f"{self._public_url}/s/{naddr}"
 
 
 class AnswersPart(msgspec.Struct, frozen=True, kw_only=True):
@@ -199,17 +212,22 @@ class Views(PageLinks):
     ) -> list[SessionOut]:
         """The sessions that `viewer` may know of, or those in one state, in the order of their start: a part of them.
 
-        Five queries, however many sessions.
+        Six queries, however many sessions.
         """
-        found = self._store.sessions.where("scheduledAt").above_or_equal(0)
-        if state is not None:
-            found = found.and_("state").equals(state)
-        if viewer is None:
-            found = found.and_("visibility").equals(Visibility.PUBLIC)
+        if viewer is not None and viewer.session_address is not None:
+            row = await self._store.sessions.where("lessonId").equals(viewer.session_address).first()
+            rows = [row] if row is not None and state in (None, row.state) and not offset else []
         else:
-            found = found.and_(lambda row: self.may_see(row, viewer))
-        ordered = found.reverse() if newest_first else found
-        rows = await ordered.offset(offset).limit(limit).to_list()
+            wanted = VisiblePart(
+                viewer=None if viewer is None else viewer.pubkey,
+                sees_all=viewer is not None and viewer.pubkey == self._service,
+                state=state,
+                newest_first=newest_first,
+                offset=offset,
+                limit=limit,
+            )
+            keys = await visible_sessions(self._store.database, wanted)
+            rows = [row for row in await self._store.sessions.bulk_get(keys) if row is not None]
         counts = await session_counts(self._store.database, [row.session_address for row in rows])
         shown: list[SessionOut] = []
         async for part in in_slices(rows, _SLICE):
@@ -223,10 +241,10 @@ class Views(PageLinks):
         )
 
     def _session(self, row: LiveSessionRow, counted: SessionCounts) -> SessionOut:
-        instructor = self._introduce(Pubkey(row.instructor_pubkey))
+        instructor, naddr = self._introduce(Pubkey(row.instructor_pubkey)), self.naddr(row)
         return SessionOut(
             lesson_id=row.session_address,
-            naddr=self.naddr(row),
+            naddr=naddr,
             title=row.title,
             summary=row.summary,
             description=row.description,
@@ -236,7 +254,7 @@ class Views(PageLinks):
             ends_at=row.ends_at,
             timezone=row.timezone,
             instructor_pubkey=row.instructor_pubkey,
-            instructor_npub=nip19.encode_npub(Pubkey(row.instructor_pubkey)),
+            instructor_npub=_npub_of_instructor(Pubkey(row.instructor_pubkey)),
             instructor_name=instructor.name,
             instructor_nip05=instructor.nip05,
             # a link there is this page, or a meeting only for people who were let in
@@ -268,7 +286,7 @@ class Views(PageLinks):
             waiting_count=counted.seats["waiting"],
             counts=Counts(**{name.value: counted.answers[name.value] for name in RsvpStatus}),
             participant_count=counted.present,
-            join_url=self.page(row),
+            join_url=self._page_of(naddr),
             epoch=row.epoch,
             series=row.series,
             series_number=None if row.series is None else number_of(row.session_address),

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import reduce
+from operator import xor
 from typing import Final
 
 from podium_protocol.errors import InvalidInput
@@ -16,6 +18,10 @@ from podium_protocol.limits import MAX_BECH32_CHARS
 _ALPHABET: Final = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 _VALUES: Final = {character: value for value, character in enumerate(_ALPHABET)}
 _GENERATORS: Final = (0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)
+# of the generators whose bits are set: a list of sessions has hundreds of these texts
+_SUMS: Final = tuple(
+    reduce(xor, (generator for place, generator in enumerate(_GENERATORS) if top >> place & 1), 0) for top in range(32)
+)
 _BECH32: Final = 1
 _BECH32M: Final = 0x2BC830A3
 _FORM: Final = re.compile(r"([!-~]{1,83})1([a-z0-9]{6,})")
@@ -60,11 +66,7 @@ def _expand(prefix: str) -> Iterator[int]:
 def _polymod(values: Iterable[int]) -> int:
     remainder = 1
     for value in values:
-        top = remainder >> 25
-        remainder = (remainder & 0x1FFFFFF) << 5 ^ value
-        for place, generator in enumerate(_GENERATORS):
-            if top >> place & 1:
-                remainder ^= generator
+        remainder = (remainder & 0x1FFFFFF) << 5 ^ value ^ _SUMS[remainder >> 25]
     return remainder
 
 

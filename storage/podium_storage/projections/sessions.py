@@ -336,6 +336,40 @@ async def session_counts(database: Database, addresses: Sequence[str]) -> dict[s
     return found
 
 
+# the lists of people are looked into for private sessions only
+_VISIBLE: Final = """
+SELECT s.id FROM trainingLiveSessions AS s WHERE s.scheduledAt >= 0 AND (?1 IS NULL OR s.state = ?1) AND (
+  s.visibility = 'public' OR ?3 OR s.instructorPubkey = (SELECT id FROM atoms WHERE value = ?2)
+  OR EXISTS (SELECT 1 FROM json_each(s.coHosts) AS one WHERE one.value = ?2)
+  OR EXISTS (SELECT 1 FROM json_each(s.invited) AS one WHERE one.value = ?2)
+) ORDER BY s.scheduledAt {order}, s.id {order} LIMIT ?4 OFFSET ?5"""
+
+
+class VisiblePart(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of the list of sessions as `viewer` may see it: public ones, and private ones that name them.
+
+    `sees_all`: private ones that do not name them, too.
+    """
+
+    viewer: str | None
+    sees_all: bool
+    state: str | None
+    newest_first: bool
+    offset: int
+    limit: int
+
+
+async def visible_sessions(database: Database, part: VisiblePart) -> list[int]:
+    """The primary keys of the sessions in this part, in the order of their start.
+
+    Raises:
+        StoreError: what the database said.
+    """
+    sql = _VISIBLE.format(order="DESC" if part.newest_first else "ASC")
+    rows = await database.fetch_all(sql, (part.state, part.viewer, part.sees_all, part.limit, part.offset))
+    return [_number(key) for (key,) in rows]
+
+
 _CALLED: Final = """
 SELECT lesson.value FROM trainingLiveSessions AS s CROSS JOIN atoms AS lesson ON lesson.id = s.lessonId
 WHERE substr(lesson.value, ?1, length(?2)) = ?2 ORDER BY length(lesson.value), lesson.value LIMIT ?3

@@ -10,6 +10,7 @@ import pytest
 from podium_daemon.services.people.profiles import Introduction
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.rsvp import RsvpStatus
+from podium_protocol.live.session import Visibility
 from podium_storage.table.models import IntervalRow, LiveSessionRow
 from tests.support.reads import reading
 from tests.support.site import Site, site
@@ -52,7 +53,7 @@ async def test_parts_make_the_whole(here: Site) -> None:
 
 
 async def test_a_hundred_sessions_cost_as_many_reads_as_one(here: Site) -> None:
-    """The list is five queries for every caller; the counts in it are those of each session alone."""
+    """The list is six queries for every caller; the counts in it are those of each session alone."""
     lessons = await many(here, 100)
     row, ada, bob = await here.here.row(lessons[0]), new_key(), new_key()
     await here.here.answer(ada, row)
@@ -64,12 +65,27 @@ async def test_a_hundred_sessions_cost_as_many_reads_as_one(here: Site) -> None:
     for caller in (None, ada):
         with reading(here.here.store.database) as reads:
             listed = (await here.get("/api/sessions", caller)).json()["sessions"]
-        assert reads.count == 5
+        assert reads.count == 6
         assert len(listed) == 100
         assert listed[0] == (await here.get(here.path_of(row))).json()
     assert listed[0]["counts"] == {"confirmed": 1, "tentative": 1, "declined": 0}
     assert (listed[0]["seatsTaken"], listed[0]["participantCount"]) == (1, 1)
     assert listed[1]["participantCount"] == 0
+
+
+async def test_a_part_of_the_list_reads_the_rows_of_that_part(here: Site) -> None:
+    """However many sessions there are, and whoever asks: ten of them cost the rows of ten."""
+    await many(here, 40)
+    secret = await here.here.schedule(visibility=Visibility.PRIVATE, invited=((guest := new_key()).pubkey,))
+    for caller in (None, new_key(), guest, here.here.service):
+        with reading(here.here.store.database) as reads:
+            part = (await here.get("/api/sessions?limit=10&offset=5", caller)).json()["sessions"]
+        assert len(part) == 10
+        assert reads.rows_of(here.here.store.sessions.name) <= 11  # one more says whether there are others
+        whole = (await here.get("/api/sessions?limit=100", caller)).json()["sessions"]
+        names = [one["lessonId"] for one in whole]
+        assert (secret.session_address in names) == (caller in (guest, here.here.service))
+        assert [one["lessonId"] for one in part] == names[5:15]
 
 
 def _interval(row: LiveSessionRow, key: SecretKey, device: str, left_at: int | None) -> IntervalRow:
