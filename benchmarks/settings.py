@@ -16,3 +16,5 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     watchers: int = 30  # who receive one speaker
     watched: float = 4.0  # seconds for which they do, in one turn of a contestant
     lookups: int = 1_000  # in one turn of a contestant
+    sessions: int = 10_000  # in the store of a daemon
+    told: int = 2_000  # sessions that are read in while another is due

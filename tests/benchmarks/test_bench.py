@@ -16,7 +16,9 @@ from benchmarks.settings import Settings
 from benchmarks.speaker import RATE, STEPS, Stream, packets
 from podium_daemon.conference.page_media.rtp import read_packet
 
-TINY = Settings(rounds=1, events=60, people=6, rows=40, batch=8, watchers=2, watched=0.5, lookups=5)
+TINY = Settings(
+    rounds=1, events=60, people=6, rows=40, batch=8, watchers=2, watched=0.5, lookups=5, sessions=40, told=10
+)
 KEYS = ["work", "unit", "ours", "peer", "peer_name", "limit", "ratio_to_peer", "ratio_to_limit"]
 LINES = {
     "verify": ["verify", "verify, against pynostr", "verify, two threads", "verify, two processes"],
@@ -37,6 +39,13 @@ LINES = {
         "lookup p99",
         "lookup p99 beside an ingest",
         "event loop's lag p99 beside an ingest",
+    ],
+    "sessions": [
+        "start with many sessions",
+        "memory with many sessions",
+        "list of sessions p99",
+        "idle CPU with many sessions",
+        "a due start while sessions are read in",
     ],
     "media": ["media"],
 }
