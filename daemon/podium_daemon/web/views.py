@@ -54,6 +54,13 @@ UNDELIVERABLE = "undeliverable"
 _SLICE = 20  # sessions written before the event loop gets a turn: their naddr and npub are bech32 in Python
 
 
+@functools.lru_cache(maxsize=2_048)  # bech32 in Python is half of what a list of sessions costs
+def _naddr(session_address: str, hints: tuple[str, ...]) -> str:
+    address = Address.parse(session_address)
+    assert address is not None, "a row's lessonId was parsed before it was stored"
+    return nip19.encode_naddr(address, hints)
+
+
 _npub_of_instructor = functools.lru_cache(maxsize=1_024)(nip19.encode_npub)
 
 
@@ -66,9 +73,7 @@ class PageLinks:
 
     def naddr(self, row: LiveSessionRow) -> str:
         """The session's naddr with our relays as hints."""
-        address = Address.parse(row.session_address)
-        assert address is not None, "a row's lessonId was parsed before it was stored"
-        return nip19.encode_naddr(address, tuple(self._hints()[:2]))
+        return _naddr(row.session_address, tuple(self._hints()[:2]))
 
     def page(self, row: LiveSessionRow) -> str:
         """The address of the session's page, where people join."""
