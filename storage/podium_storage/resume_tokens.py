@@ -11,13 +11,13 @@ from podium_storage.backend import SqlRow
 from podium_storage.database import Database, Transaction
 
 _PUT: Final = """
-INSERT INTO returns (digest, connection, room, pubkey, device, role, until, fingerprint)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO returns (digest, connection, room, pubkey, device, role, until, fingerprint, began)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (digest) DO UPDATE SET until = excluded.until"""
 _DROP: Final = "DELETE FROM returns WHERE digest = ?"
 _ALL: Final = """
 SELECT r.digest, r.connection, r.room, r.pubkey, r.device, r.role, r.until,
-  (SELECT i.lastEvidence FROM attendanceIntervals AS i WHERE i.connectionId = r.connection), r.fingerprint
+  (SELECT i.lastEvidence FROM attendanceIntervals AS i WHERE i.connectionId = r.connection), r.fingerprint, r.began
 FROM returns AS r ORDER BY r.id"""
 
 
@@ -30,6 +30,7 @@ class StoredReturn(msgspec.Struct, frozen=True, kw_only=True):
         until: when the token expires; None while the connection is open.
         last_evidence: when the person was last seen on that connection, if that was recorded.
         fingerprint: of the certificate that the join proof of that connection names ("sha-256 AB:...").
+        began: when the token was first stored, which is when the seat was taken.
     """
 
     digest: bytes
@@ -41,6 +42,7 @@ class StoredReturn(msgspec.Struct, frozen=True, kw_only=True):
     until: int | None = None
     last_evidence: int | None = None
     fingerprint: str | None = None
+    began: int | None = None
 
 
 class Returns:
@@ -63,7 +65,7 @@ class Returns:
                 (
                     (
                         *(one.digest, one.connection, one.room, one.pubkey, one.device),
-                        *(one.role, one.until, one.fingerprint),
+                        *(one.role, one.until, one.fingerprint, one.began),
                     )
                     for one in kept
                 ),

@@ -205,7 +205,8 @@ class ResumeTokens:
         if one.until is not None:
             return one.until
         # it was open when the daemon died, so the time of its end was not stored
-        return None if one.last_evidence is None else one.last_evidence + _SIGN_OF_LIFE + self.seconds
+        seen = one.last_evidence or one.began
+        return None if seen is None else seen + _SIGN_OF_LIFE + self.seconds
 
     async def _write(self) -> None:
         kept, gone = self._book.changes()
@@ -231,6 +232,7 @@ class ResumeTokens:
             role=at.role.value,
             until=None if left is None else ceil(self._clock.now() + left),
             fingerprint=one.fingerprint,
+            began=int(self._clock.now()),  # later writes leave the first one
         )
 
 

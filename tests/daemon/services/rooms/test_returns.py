@@ -93,6 +93,16 @@ async def test_who_sat_when_the_daemon_was_killed_comes_back(tmp_path: Path) -> 
         assert await redeemed(ways, secret) == seat
 
 
+async def test_who_had_just_sat_down_when_the_daemon_was_killed_comes_back(tmp_path: Path) -> None:
+    """Attendance had not seen them yet: the time runs from when they took the seat."""
+    clock, seat, file = ManualClock(), connection(), tmp_path / "p.sqlite"
+    async with a_daemon(file, clock) as ways:
+        secret = ways.mint(seat)
+    await clock.advance(SECONDS + 59)
+    async with a_daemon(file, clock) as ways:
+        assert await redeemed(ways, secret) == seat
+
+
 async def test_after_a_long_down_time_everybody_signs_again(tmp_path: Path) -> None:
     """Be it that the seat was lost before or with the daemon; nothing is kept of them any more."""
     clock, file = ManualClock(), tmp_path / "p.sqlite"
@@ -118,6 +128,7 @@ async def test_who_left_or_was_removed_does_not_come_back(tmp_path: Path) -> Non
         await seen(file, gone, int(clock.now()))
         await seen(file, removed, int(clock.now()))
     async with a_daemon(file, clock) as ways:
+        assert await redeemed(ways, "unknown") is None  # it knows by now what was stored
         ways.connection_ended(gone.id, for_good=True)
         ways.forget(ROOM, removed.pubkey)
     async with a_daemon(file, clock) as ways:
