@@ -81,6 +81,8 @@ async def test_the_whole_life_of_a_session_on_the_page(here: Here) -> None:
     await _answer(adas, bobs)
     await press(desk, "Sign in")
     await seen(desk, "2 people cannot be reached")
+    chip = desk.locator("podium-answers .answer-chips > li")
+    await chip.locator("summary", has_text="did not arrive").first.click()
     await seen(desk, "confirmation: undeliverable")
 
     before = len(first.signed)

@@ -216,7 +216,7 @@ async def test_what_an_instructor_sees(look: Look) -> None:
     await look.press(desk, "lead.edit")
     await look.examine(desk, "instructor-live")
     await desk.goto(look.house.url(LATER))  # who has signed in stays so, on the next page too
-    await desk.locator("tbody tr").nth(2).wait_for()
+    await desk.locator(".answer-chips > li").nth(2).wait_for()
     await look.examine(desk, "instructor-before")
     await look.press(desk, "lead.cancel")
     await look.examine(desk, "instructor-cancel")

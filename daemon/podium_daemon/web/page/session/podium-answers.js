@@ -8,17 +8,20 @@ import { section } from "../parts/section.js";
 import "./podium-by-hand.js";
 import { seatsText } from "./podium-rsvp.js";
 
-/** @import { Answers, Attendance, Lists, Person, Reminder, Session, SessionClient, Trouble, Unreachable } from "../core/types.js" */
+/** @import { Answers, Attendance, Lists, Person, Reminder, Rsvp, Session, SessionClient, Trouble, Unreachable } from "../core/types.js" */
+
+/** @typedef {HTMLLIElement & { answer: HTMLElement, messages: HTMLElement, more: HTMLElement }} ChipNode */
+
+const LOST = ["failed", "missed", "undeliverable"]; // states of a message that did not reach its person
 
 /** `<podium-answers>`; built by `setUp(client)`. */
 export class PodiumAnswers extends HTMLElement {
   /** @type {SessionClient} */ client;
   /** @type {HTMLParagraphElement} */ failure;
-  /** @type {HTMLTableSectionElement} */ rsvpRows;
+  /** @type {HTMLUListElement} */ chips;
   /** @type {HTMLParagraphElement} */ rsvpSummary;
   /** @type {HTMLParagraphElement} */ undeliverable;
   /** @type {HTMLUListElement} */ unreached;
-  /** @type {HTMLTableElement} */ answersTable;
   /** @type {HTMLParagraphElement} */ more;
   /** @type {HTMLButtonElement} */ showMore;
   /** @type {Answers} */ further = { rsvps: [], reminders: [], total: 0 };
@@ -37,18 +40,17 @@ export class PodiumAnswers extends HTMLElement {
   }
 
   #answers() {
-    this.rsvpRows = h("tbody");
+    this.chips = h("ul", { class: "answer-chips", "aria-label": t("answers.title") });
     this.rsvpSummary = h("p", { class: "hint" });
     this.undeliverable = h("p", { class: "warning" });
     this.unreached = h("ul", { class: "people" });
-    this.answersTable = tableOf("answers.title", ["answers.person", "answers.answer", "answers.seat", "answers.reminders"], this.rsvpRows);
     this.more = h("p", { class: "hint" });
     this.showMore = action(t("answers.more"), () => this.#readMore(), (/** @type {Trouble} */ error) => {
       setText(this.failure, describe(error));
       show(this.failure, true);
     });
     const rest = h("div", { class: "buttons" }, this.showMore);
-    return section("answers.title", this.rsvpSummary, this.undeliverable, this.unreached, this.answersTable, this.more, rest);
+    return section("answers.title", this.rsvpSummary, this.undeliverable, this.unreached, this.chips, this.more, rest);
   }
 
   /** The stream tells the first people only; the others are read once, when the leader asks for them. */
@@ -108,7 +110,7 @@ export class PodiumAnswers extends HTMLElement {
     setText(this.more, left ? t("answers.left", { count: left }) : "");
     show(this.more, left > 0);
     show(this.showMore, left > 0);
-    show(this.answersTable, rsvps.length > 0);
+    show(this.chips, rsvps.length > 0);
     const session = /** @type {Session} */ (this.client.session); // `#update` ends before this where there is none
     const seats = session.maxParticipants === null ? "" : `. ${seatsText(session)}`;
     setText(this.rsvpSummary, t("answers.summary", session.counts) + seats);
@@ -120,13 +122,7 @@ export class PodiumAnswers extends HTMLElement {
     show(this.undeliverable, missing > 0);
     const told = [...(lists.reminders?.items ?? []), ...this.further.reminders.filter((one) => !live.has(one.pubkey))];
     const reminders = Map.groupBy ? Map.groupBy(told, (one) => one.pubkey) : grouped(told);
-    keyed(this.rsvpRows, rsvps, (rsvp) => rsvp.pubkey,
-      (rsvp) => row(rsvp, ["answers.answer", "answers.seat", "answers.reminders"]),
-      (node, rsvp) => fill(node, [
-        [t(`rsvp.short.${rsvp.status}`), howKnown(rsvp), rsvp.note].filter(Boolean).join("\n"),
-        rsvp.seat === "waiting" ? t("answers.place", { position: rsvp.position }) : t(`seat-of.${rsvp.seat}`),
-        (reminders.get(rsvp.pubkey) ?? []).map(reminderText).join("\n") || "–",
-      ]));
+    keyed(this.chips, rsvps, (rsvp) => rsvp.pubkey, chip, (node, rsvp) => fillChip(node, rsvp, reminders.get(rsvp.pubkey) ?? []));
   }
 
   /**
@@ -149,6 +145,35 @@ export class PodiumAnswers extends HTMLElement {
         [one.completedAt ? t(`completion.short.${one.completedBy}`) : "–", howKnown(one)].filter(Boolean).join("\n"),
       ]));
   }
+}
+
+/**
+ * One person: name, answer and how their messages fare; the rest when it is opened.
+ *
+ * @param {Rsvp} rsvp
+ * @returns {ChipNode}
+ */
+function chip(rsvp) {
+  const [answer, messages] = [h("span", { class: "badge" }), h("span", { class: "hint" })];
+  const more = h("p", { class: "text", dir: "auto" });
+  const summary = h("summary", {}, h("span", { class: "who", dir: "auto", title: rsvp.npub }, rsvp.name), " ", answer, " ", messages);
+  return Object.assign(h("li", {}, h("details", {}, summary, more)), { answer, messages, more });
+}
+
+/**
+ * @param {ChipNode} node
+ * @param {Rsvp} rsvp
+ * @param {Reminder[]} reminders
+ */
+function fillChip(node, rsvp, reminders) {
+  const waits = rsvp.seat === "waiting";
+  const seat = waits ? t("answers.place", { position: rsvp.position }) : t(`seat-of.${rsvp.seat}`);
+  const lost = reminders.filter((one) => LOST.includes(one.state)).length;
+  const sent = reminders.filter((one) => one.state === "sent").length;
+  setText(node.answer, [waits ? seat : t(`rsvp.short.${rsvp.status}`), howKnown(rsvp)].filter(Boolean).join(", "));
+  setText(node.messages, lost > 0 ? t("answers.lost", { count: lost }) : sent > 0 ? t("answers.sent", { count: sent }) : "");
+  node.classList.toggle("lost", lost > 0);
+  setText(node.more, [rsvp.note, rsvp.seat === "none" ? "" : seat, ...reminders.map(reminderText)].filter(Boolean).join("\n") || "–");
 }
 
 /**
