@@ -254,11 +254,12 @@ class Seat:
 
     async def _beat(self) -> None:
         await self._welcomed.wait()
-        while not self.closed.is_set():
-            with contextlib.suppress(ConnectionClosed, TimeoutError):
+        with contextlib.suppress(ConnectionClosed):  # it would be raised again and again without a pause for the reader
+            while not self.closed.is_set():
                 await self._socket.send('{"type":"beat"}')
-                async with asyncio.timeout(self.said["welcome"]["heartbeat"]):
-                    await self.closed.wait()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self.said["welcome"]["heartbeat"]):
+                        await self.closed.wait()
 
 
 @contextlib.asynccontextmanager
