@@ -21,9 +21,8 @@ from tests.support.until import until
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(1800 if is_soaking() else 300)]
 
 RESTARTS: Final = rounds(3, soak=20)
-PATIENCE: Final = (
-    180.0  # seconds; a relay that comes and goes is tried again after up to a minute, and not all is asked at once
-)
+# a relay that comes and goes is tried again after up to a minute, and is not asked everything at once
+PATIENCE: Final = 180.0
 
 
 async def test_a_relay_that_restarts_loses_nothing_and_disturbs_no_other(tmp_path: Path) -> None:
