@@ -40,7 +40,6 @@ _AHEAD: Final = 20  # one session in so many is still to come
 _DAY: Final = 24 * 3600
 _RELAY: Final = "ws://127.0.0.1:9"  # a port on which nothing listens: no relay is measured
 _READ_IN: Final = 500  # events a transaction, as from a relay
-_IDLE: Final = 10.0  # seconds
 _SETTLED: Final = 300.0  # seconds after which it is measured whether or not the daemon is idle
 _DUE_AFTER: Final = 2  # seconds
 _LIMITS: Final = {"start": 5.0, "memory": 300.0, "list": 20.0, "idle": 0.5, "due": 1.0}
@@ -77,7 +76,7 @@ async def run(settings: Settings, progress: Progress) -> Result:
         progress(f"filling a store with {settings.sessions:,} sessions")
         await _fill(Path(folder), settings.sessions)
         progress("running a daemon on it")
-        found = await _measured(folder, settings.told)
+        found = await _measured(folder, settings.told, settings.idle)
     lines = (
         ("start with many sessions", "s", found.start, _LIMITS["start"]),
         ("memory with many sessions", "MB", found.memory, _LIMITS["memory"]),
@@ -90,9 +89,11 @@ async def run(settings: Settings, progress: Progress) -> Result:
     return Result(tuple(rows), (note, f"sessions: the start is due while {settings.told:,} others are read in."))
 
 
-async def _measured(folder: str, told: int) -> Figures:
+async def _measured(folder: str, told: int, idle: float) -> Figures:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "benchmarks.many", folder, str(told)), cwd=ROOT, stdout=asyncio.subprocess.PIPE
+        *(sys.executable, "-m", "benchmarks.many", folder, str(told), str(idle)),
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
     )
     answer, _ = await process.communicate()
     return msgspec.json.decode(answer.splitlines()[-1], type=Figures)  # the log may stand before it
@@ -200,10 +201,10 @@ class _Running:
         await asyncio.sleep(seconds)
         return (time.process_time() - before) / seconds * 100
 
-    async def settle(self) -> None:
-        """Wait until what follows from a start is done."""
+    async def settle(self, seconds: float) -> None:
+        """Wait until what follows from a start is done: until so many seconds in a row are nearly idle."""
         ends = time.monotonic() + _SETTLED
-        while time.monotonic() < ends and await self.idle(2.0) > 1.0:
+        while time.monotonic() < ends and await self.idle(seconds) > 1.0:
             pass
 
     async def lists(self) -> list[float]:
@@ -230,7 +231,7 @@ class _Running:
         return max(time.time() - due_at, 0.001)
 
 
-async def _run(folder: Path, told: int) -> Figures:
+async def _run(folder: Path, told: int, seconds: float) -> Figures:
     began = time.monotonic()
     async with await Store.open(folder / "podium.sqlite3") as store:
         here = _Running(store, folder)
@@ -240,8 +241,8 @@ async def _run(folder: Path, told: int) -> Figures:
         async with here.client() as client:
             (await client.get("/readyz")).raise_for_status()
         start = time.monotonic() - began
-        await here.settle()
-        idle, lists = await here.idle(_IDLE), await here.lists()
+        await here.settle(seconds / 5)
+        idle, lists = await here.idle(seconds), await here.lists()
         memory, due = _rss_mb(), await here.lateness(told)
         running.cancel()
     return Figures(start=start, memory=memory, list=quantile(lists, 0.99), idle=idle, due=due)
@@ -259,8 +260,8 @@ def _rss_mb() -> float:
     return int(line.split()[1]) / 1024
 
 
-async def _print(folder: str, told: str) -> None:
-    found = await _run(Path(folder), int(told))
+async def _print(folder: str, told: str, seconds: str) -> None:
+    found = await _run(Path(folder), int(told), float(seconds))
     sys.stdout.buffer.write(b"\n" + msgspec.json.encode(found) + b"\n")
     sys.stdout.flush()
     os._exit(0)  # the daemon was measured; its orderly stop is none of this work's business

@@ -100,6 +100,8 @@ INVITING: Final = kept_session(
     waiting_room=True,
     guests="anyone",
 )
+CROWDED: Final = kept_session(INSTRUCTOR.pubkey, "crowded", starts_in=90_000)
+CROWD: Final = [Pubkey(f"{number:064x}") for number in range(1, 121)]
 LINKED: Final = kept_session(INSTRUCTOR.pubkey, "linked", starts_in=90_000, location="https://meet.example.org/secret")
 STATES: Final = {
     "There is no recording.": ended("none"),
@@ -123,7 +125,7 @@ STAYS: Final = (stay(TWICE, 0, 240), stay(TWICE, 2400, 2760))
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def daemon(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[KeptHouse]:
     """One daemon for all: nothing here changes what it holds."""
-    sessions = [*STATES.values(), SHORT, WATCHED, TWICE, SOON, LATER, LINKED, INVITING]
+    sessions = [*STATES.values(), SHORT, WATCHED, TWICE, SOON, LATER, LINKED, INVITING, CROWDED]
     attendance = [
         attended(STATES["There is no recording."], 3000, "live"),
         attended(SHORT, 300, None),
@@ -133,6 +135,7 @@ async def daemon(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Kept
     rsvps = [
         answered(LATER, BEN.pubkey, 1, seat="held"),
         answered(LATER, ADA.pubkey, 2, seat="waiting", position=1),
+        *(answered(CROWDED, who, 10 + number, seat="held") for number, who in enumerate(CROWD)),
     ]
     profiles = [
         profile_of(INSTRUCTOR, name="Prof. Grace", nip05="grace@example.org", picture="https://evil.example/pixel.png")
@@ -416,4 +419,20 @@ async def test_those_who_lead_see_how_much_each_person_attended(house: KeptHouse
     row = page.locator("podium-answers tr", has_text="10:00")
     await row.wait_for(state="visible")
     assert "16 %" in await row.inner_text()
+    assert visitor.errors == []
+
+
+async def test_those_who_lead_see_the_first_hundred_answers_and_more_on_demand(house: KeptHouse) -> None:
+    """The page is told of a hundred people and the number of the others, who are read when they are asked for."""
+    visitor = await house.person(INSTRUCTOR)
+    page = await visitor.open(house.url(CROWDED))
+    await press(page, "Sign in")
+    await seen(page, "20 more people have answered.")
+    rows = page.locator("podium-answers .answer-chips > li")
+    await rows.nth(99).wait_for(state="visible")
+    assert await rows.count() == 100
+    await press(page, "Show more")
+    await rows.nth(119).wait_for(state="visible")
+    assert await rows.count() == 120
+    assert not await page.get_by_role("button", name="Show more").is_visible()
     assert visitor.errors == []

@@ -17,7 +17,17 @@ from benchmarks.speaker import RATE, STEPS, Stream, packets
 from podium_daemon.conference.page_media.rtp import read_packet
 
 TINY = Settings(
-    rounds=1, events=60, people=6, rows=40, batch=8, watchers=2, watched=0.5, lookups=5, sessions=40, told=10
+    rounds=1,
+    events=60,
+    people=6,
+    rows=40,
+    batch=8,
+    watchers=2,
+    watched=0.5,
+    lookups=5,
+    sessions=40,
+    told=10,
+    idle=1.0,
 )
 KEYS = ["work", "unit", "ours", "peer", "peer_name", "limit", "ratio_to_peer", "ratio_to_limit"]
 LINES = {
