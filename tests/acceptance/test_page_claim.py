@@ -38,6 +38,8 @@ async def test_the_operator_claims_a_new_service(tmp_path: Path) -> None:
         assert "claim" not in page.url, "it does not stay in the address bar"
         await press(page, "Sign in and become an instructor")
         await seen(page, "You are an instructor of this service now")
+        await page.get_by_label("Title").wait_for()
+        assert not await page.get_by_text("This service has no instructor yet").is_visible()
         await page.reload()
         await seen(page, "Schedule a session")
         late = await other.open(link)

@@ -48,6 +48,8 @@ async def test_a_name_is_enough_to_answer_ask_and_come(here: Here) -> None:
     assert not await page.get_by_text("To answer or join you need a Nostr signer").is_visible()
     await press(page, "Confirm")
     await seen(page, "Your answer: confirmed.")
+    await seen(page, "Your answer is not published")
+    await seen(page, "Your question is not published")
     await page.get_by_label("Your question").fill("Which rope?")
     await press(page, "Ask")
     await seen(page, "Which rope?")
@@ -55,7 +57,7 @@ async def test_a_name_is_enough_to_answer_ask_and_come(here: Here) -> None:
     await press(desk, "Sign in")
     await press_start(desk)
     await press(page, "Join")
-    await press(page, "Join with one signature")
+    await press(page, "Join now")
     await seen(page, "The instructor will let you in.")
     await desk.get_by_role("button", name="Let in: Ana").click()
     await seen(page, "You are in the room.")
@@ -69,6 +71,11 @@ async def test_a_name_is_enough_to_answer_ask_and_come(here: Here) -> None:
     await other.get_by_label("Your name").fill("ana")
     await press(other, "Continue as a guest")
     await seen(other, "Somebody here has this name already.")
+    await other.get_by_label("Your name").fill("Bea")
+    await press(other, "Continue as a guest")
+    await seen(other, "You are here as a guest: Bea")
+    await seen(other, "Which rope?")
+    assert not await other.get_by_role("button", name="Upvote").is_visible(), "it takes a key of one's own"
     assert foreign(here, lead) == []
     assert visitor.foreign(here.stage.base_url) == []
 
@@ -158,7 +165,7 @@ async def _certificate(page: Any) -> str:
 async def _joined(page: Any) -> None:
     await page.get_by_role("button", name="Join", exact=True).click()
     await page.get_by_label("Yes, I may be recorded").check()
-    await press(page, "Join with one signature")
+    await press(page, "Join now")
     await seen(page, "You are in the room.")
 
 

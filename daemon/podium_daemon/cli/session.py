@@ -58,6 +58,8 @@ def list_(
             for one in found
         ),
         empty="No sessions yet. `podium session create` schedules one.",
+        whole=("start",),
+        details=("session",),  # what other commands are given: the dates of a series differ at its end only
     )
 
 
@@ -97,6 +99,8 @@ def dates(context: typer.Context, session: SessionReference, as_json: Json = Fal
             for one in found
         ),
         empty="No dates.",
+        whole=("start",),
+        details=("session",),
     )
 
 

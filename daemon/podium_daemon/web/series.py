@@ -175,7 +175,9 @@ async def series_out(views: Views, store: Store, row: LiveSessionRow, viewer: Ca
     series = Address.parse(row.series or "")
     if series is None:
         raise Problem(Slug.NOT_FOUND, "the session is in no series", "See GET /api/sessions.")
-    rows = [one for one in await rows_of_series(store.sessions, series) if views.may_see(one, viewer)]
+    found = await rows_of_series(store.sessions, series)
+    # a link opens one session: of the others its holder sees what a stranger sees
+    rows = [one for one in found if views.may_see(one, None) or views.may_see(one, viewer)]
     return SeriesOut(address=str(series), dates=tuple(_dates(views, rows)))
 
 

@@ -114,6 +114,21 @@ def is_whole(line: str) -> bool:
 
 
 @pytest.mark.usefixtures("narrow")
+def test_what_tells_the_dates_of_a_series_apart_is_whole(
+    podium: CommandLine, knots: Knots, daemon: ScriptedDaemon
+) -> None:
+    """The start, and the identifier that other commands are given, which differs at its end only."""
+    names = [f"knots-for-beginners-from-the-very-first-{'ab' * 4}-0{number}" for number in (1, 2)]
+    shown = [
+        knots.shown(title="Knots for beginners", lessonId=str(knots.address) + name[len("knots") :]) for name in names
+    ]
+    daemon.routes["GET /api/sessions"] = as_json({"sessions": shown, "next": None})
+    lines = podium("session", "list").stdout.splitlines()
+    assert [line.strip() for line in lines if line.strip() in names] == names
+    assert [line[:46] for line in lines[1::2]] == ["Sun 2030-03-17 18:00 UTC (19:00 Europe/Berlin)"] * 2
+
+
+@pytest.mark.usefixtures("narrow")
 @pytest.mark.parametrize("text", LONG.values(), ids=LONG)
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_every_table_holds_in_80_columns(

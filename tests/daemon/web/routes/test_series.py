@@ -96,6 +96,12 @@ async def test_a_series_is_sessions_and_a_calendar() -> None:
         assert [row[1] for row in calendar["tags"] if row[0] == "a"] == [date["lessonId"] for date in found]
         session = (await here.get(f"/api/sessions/{found[2]['naddr']}")).json()
         assert (session["series"], session["seriesNumber"]) == (draft.json()["series"], 3)
+        path = f"/api/sessions/{found[0]['lessonId']}"
+        invited = await here.post(f"{path}/guests", here.here.instructor, {"names": ["Ana"]})
+        secret = invited.json()["guests"][0]["link"].partition("#guest=")[2]
+        token = (await here.post(f"{path}/guest/open", None, {"link": secret})).json()["token"]
+        by_link = await here.call("GET", f"{path}/series", token=token)
+        assert by_link.json()["dates"] == found, "a link for one date shows of the others what a stranger sees"
 
 
 async def test_who_stopped_in_the_middle_goes_on_with_the_rest() -> None:

@@ -115,12 +115,15 @@ export class PodiumIndex extends HTMLElement {
     const go = action(t("claim.go"), async () => {
       show(this.failure, false);
       await signed("POST", "/api/instructors/claim", { secret });
-      setText(text, t("claim.done"));
-      show(go, false, title);
+      setText(title, t("claim.done"));
+      show(text, false);
+      show(buttons, false, title);
+      this.form.open = true;
       announce(t("claim.done"));
       this.offer();
     }, (error) => this.#failed(error), { class: "primary" });
-    return h("section", { class: "card", "aria-labelledby": title.id }, title, text, h("div", { class: "buttons" }, go));
+    const buttons = h("div", { class: "buttons" }, go);
+    return h("section", { class: "card", "aria-labelledby": title.id }, title, text, buttons);
   }
 
   /** The form is there for those who may schedule; who is signed in and may not reads how to become one who may. */

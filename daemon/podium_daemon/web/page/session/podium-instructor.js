@@ -183,6 +183,9 @@ export class PodiumInstructor extends HTMLElement {
     show(this.everybody, ["scheduled", "active"].includes(state));
     this.#showSwitch(this.mute, lists.room?.muteAll);
     this.#showSwitch(this.record, lists.room?.recording, session.allowRecording ? "" : t("control.record.not-announced"));
+    const isRunning = state === "active"; // before that the recorder has no room to go to
+    show(this.record.button, isRunning, this.heading);
+    if (!isRunning) show(this.record.why, false);
     this.#showSwitch(this.lock, { support: "native", active: session.isLocked }, session.isLocked ? t("control.lock.on") : "");
     show(this.nobodyLit, lists.room?.spotlight?.support === "native" && lists.room.spotlight.pubkey !== null, this.heading);
   }

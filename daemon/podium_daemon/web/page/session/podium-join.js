@@ -23,6 +23,7 @@ export class PodiumJoin extends HTMLElement {
   /** @type {HTMLParagraphElement} */ notice;
   /** @type {HTMLButtonElement} */ join;
   /** @type {HTMLButtonElement} */ leave;
+  /** @type {HTMLButtonElement} */ go;
   /** @type {HTMLAnchorElement} */ meeting;
   /** @type {HTMLParagraphElement} */ duration;
   /** @type {HTMLParagraphElement} */ here;
@@ -92,6 +93,7 @@ export class PodiumJoin extends HTMLElement {
     setText(this.audience, t(`consent.access.${this.client.session?.recordingAccess ?? "participants"}`));
     show(this.audience, language !== "en"); // the policy says it in English
     for (const radio of this.radios) Object.assign(radio, { checked: false, required: challenge.recordingPolicy !== "" });
+    setText(this.go, t(this.client.guest === null ? "consent.join" : "consent.join.guest")); // for a guest the service signs
     this.dialog.returnValue = "";
     this.dialog.showModal();
     this.devices.begin();
@@ -118,8 +120,8 @@ export class PodiumJoin extends HTMLElement {
     const choices = this.radios.map((input) => h("label", { for: input.id }, input, t(`consent.${input.value}`)));
     this.recording = h("fieldset", { "aria-describedby": this.policy.id }, h("legend", {}, t("consent.recording")), this.policy, this.audience, ...choices);
     const later = h("button", { type: "button", on: { click: () => this.dialog.close("") } }, t("consent.later"));
-    const go = h("button", { type: "submit", class: "primary", value: "join" }, t("consent.join"));
-    const told = h("div", { class: "told" }, this.attendanceNotice, this.ownNotice, this.recording, h("div", { class: "buttons" }, go, later));
+    this.go = h("button", { type: "submit", class: "primary", value: "join" });
+    const told = h("div", { class: "told" }, this.attendanceNotice, this.ownNotice, this.recording, h("div", { class: "buttons" }, this.go, later));
     const form = h("form", { method: "dialog" }, title, h("div", { class: "entry" }, h("div", { class: "tried" }, this.devices), told));
     return h("dialog", { "aria-labelledby": title.id, class: "entry-dialog" }, form);
   }

@@ -72,7 +72,7 @@ export class PodiumQuestions extends HTMLElement {
     show(this, session !== null && session.state !== "cancelled" && (open || questions.length > 0));
     if (session === null) return;
     show(this.form, open, this.heading);
-    setText(this.open, t(session.visibility === "private" ? "questions.private" : "questions.public"));
+    setText(this.open, t(`questions.${client.audience}`));
     show(this.nothing, questions.length === 0);
     setText(this.more, t("questions.more", { count: questionsTotal - questions.length }));
     show(this.more, questionsTotal > questions.length);
@@ -161,7 +161,7 @@ class Item {
    */
   #showVotes(question, client) {
     const open = OPEN.includes(client.session?.state ?? "") && question.state === "shown" && !question.answered;
-    show(this.vote, open && question.pubkey !== client.me?.pubkey, this.node);
+    show(this.vote, open && client.guest === null && question.pubkey !== client.me?.pubkey, this.node); // a vote is an event of one's own key
     this.vote.setAttribute("aria-pressed", String(client.me?.voted.includes(question.id) ?? false));
     setText(this.votes, t("questions.votes", { count: question.votes }));
     show(this.votes, question.votes > 0);

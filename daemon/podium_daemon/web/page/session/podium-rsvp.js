@@ -92,7 +92,7 @@ export class PodiumRsvp extends HTMLElement {
     const waits = position !== null && me?.rsvp?.seat === "waiting";
     setText(this.position, waits ? t("rsvp.position", { position }) : "");
     show(this.position, waits);
-    setText(this.open, t(session.visibility === "private" ? "rsvp.private" : "rsvp.public"));
+    setText(this.open, t(`rsvp.${client.audience}`));
   }
 }
 

@@ -191,6 +191,12 @@ export class SessionClient {
     return keptGuest();
   }
 
+  /** Who reads what a person here answers and asks. @returns {"private" | "guest" | "public"} */
+  get audience() {
+    if (this.session?.visibility === "private") return "private";
+    return this.guest === null ? "public" : "guest";
+  }
+
   /**
    * Come without a key, by a name.
    *
