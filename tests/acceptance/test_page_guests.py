@@ -59,6 +59,7 @@ async def test_a_name_is_enough_to_answer_ask_and_come(here: Here) -> None:
     await press(page, "Join")
     await press(page, "Join now")
     await seen(page, "The instructor will let you in.")
+    await seen(desk, "came as a guest and gave this name")
     await desk.get_by_role("button", name="Let in: Ana").click()
     await seen(page, "You are in the room.")
     await press(page, "Leave")

@@ -19,6 +19,7 @@ const MANY = 8; // people from which on one searches
  * @property {string} role
  * @property {number} hand place in the order of raising, from 1; 0: not up
  * @property {string | null} [waitingFor]
+ * @property {"guest" | "link" | null} [assurance] how they came, where that was not by their own key
  * @property {boolean | null} sound null: not known here
  * @property {boolean} isOwn
  */
@@ -135,9 +136,9 @@ export class PodiumPeople extends HTMLElement {
   #rowsOf(people) {
     const hands = (this.client.lists.room?.hands ?? []).map((one) => one.pubkey);
     const sounds = this.#sounds();
-    const rows = [...new Map(people.map((one) => [one.pubkey, one])).values()].map(({ pubkey, role, state, waitingFor }) => {
+    const rows = [...new Map(people.map((one) => [one.pubkey, one])).values()].map(({ pubkey, role, state, waitingFor, assurance }) => {
       const isHere = state === "present";
-      return { pubkey, role, waitingFor, hand: isHere ? hands.indexOf(pubkey) + 1 : 0, sound: isHere ? (sounds.get(pubkey) ?? null) : null, isOwn: pubkey === this.client.me?.pubkey };
+      return { pubkey, role, waitingFor, assurance, hand: isHere ? hands.indexOf(pubkey) + 1 : 0, sound: isHere ? (sounds.get(pubkey) ?? null) : null, isOwn: pubkey === this.client.me?.pubkey };
     });
     return inOrder(rows, (row) => nameOf(this.client, row.pubkey));
   }
@@ -229,7 +230,8 @@ export class PodiumPeople extends HTMLElement {
     setText(node.name, nameOf(this.client, row.pubkey) + (row.isOwn ? ` (${t("room.you")})` : ""));
     node.name.title = npubOf(row.pubkey);
     const waits = `door.waits.${row.waitingFor}`;
-    const role = row.role === "participant" ? "" : t(`role.${/** @type {Role} */ (row.role)}`);
+    const known = row.assurance ? t(`assurance.${row.assurance}`) : ""; // who leads lets in a name that is only said
+    const role = row.role === "participant" ? known : t(`role.${/** @type {Role} */ (row.role)}`);
     setText(node.hint, row.waitingFor && has(waits) ? t(waits) : role);
     show(node.hint, node.hint.textContent !== "");
     show(node.hand, row.hand > 0);

@@ -89,7 +89,7 @@ export class PodiumBadges extends HTMLElement {
   async #load() {
     const { badges } = /** @type {{ badges: AskedBadge[] }} */ (await signed("GET", `${this.client.path}/badges`));
     const waiting = badges.filter((one) => one.awardId === null);
-    setText(this.text, t("badges.waiting", { count: waiting.length }));
+    setText(this.text, waiting.length > 0 ? t("badges.waiting", { count: waiting.length }) : t("badges.signed", { count: badges.length }));
     keyed(this.list, waiting, (one) => one.pubkey, () => h("li"), (item, one) => {
       item.title = one.npub;
       setText(item, one.name);

@@ -20,6 +20,7 @@ export class PodiumGuest extends HTMLElement {
   /** @type {HTMLParagraphElement} */ you;
   /** @type {HTMLElement} */ inside;
   /** @type {HTMLParagraphElement} */ reminders;
+  /** @type {HTMLElement} */ calendar;
   /** @type {HTMLElement} */ key;
 
   /** @param {SessionClient} client */
@@ -35,7 +36,8 @@ export class PodiumGuest extends HTMLElement {
     this.you = h("p", { dir: "auto" });
     this.reminders = h("p", { class: "hint" });
     this.key = this.#keyForm();
-    this.inside = h("div", { hidden: true }, this.you, this.reminders, this.#calendar(), this.key);
+    this.calendar = this.#calendar();
+    this.inside = h("div", { hidden: true }, this.you, this.reminders, this.calendar, this.key);
     this.replaceChildren(section("guest.title", h("div", { class: "buttons" }, this.open), this.form, this.inside, this.failure));
     client.subscribe(() => this.#update());
     this.#update();
@@ -102,6 +104,8 @@ export class PodiumGuest extends HTMLElement {
     setText(this.you, t(`guest.you.${guest.assurance}`, { name: guest.name }));
     const own = session?.e2eeRequired ? "guest.own-key.e2ee" : "guest.own-key";
     setText(this.reminders, t(guest.hasOwnKey ? own : "guest.reminders"));
+    show(this.reminders, isOpen || guest.hasOwnKey === true);
+    show(this.calendar, isOpen);
     show(this.key, !guest.hasOwnKey);
   }
 }

@@ -20,7 +20,7 @@ export class PodiumGuests extends HTMLElement {
   /** @type {GuestRow[]} */ rows;
   /** @type {Map<string, string>} */ links;
 
-  #isRead = false;
+  #known = "";
 
   /** @param {SessionClient} client */
   setUp(client) {
@@ -60,17 +60,27 @@ export class PodiumGuests extends HTMLElement {
   }
 
   #update() {
-    const leads = this.client.leads && this.client.session !== null;
-    show(this, leads);
-    if (!leads || this.#isRead) return;
-    this.#isRead = true;
+    const { leads, session, lists } = this.client;
+    show(this, leads && session !== null && (!this.#isOver || this.rows.length > 0));
+    if (!leads || session === null) return;
+    const came = (lists.room?.people ?? []).filter(({ assurance }) => assurance !== null).map(({ pubkey }) => pubkey);
+    const key = [session.state, ...came.sort()].join(); // who comes by a link has opened it
+    if (key === this.#known) return;
+    this.#known = key;
     this.#read().catch((error) => this.#failed(error));
+  }
+
+  /** Links are good until the session's end. */
+  get #isOver() {
+    return !["scheduled", "active"].includes(this.client.session?.state ?? "");
   }
 
   async #read() {
     const { policy, guests } = await this.client.guests();
     setText(this.policy, t(`guests.policy.${policy}`));
-    show(this.form, policy !== "off");
+    show(this.policy, !this.#isOver);
+    show(this.form, policy !== "off" && !this.#isOver);
+    show(this, guests.length > 0 || !this.#isOver);
     this.rows = guests;
     this.#show();
   }
@@ -104,8 +114,9 @@ export class PodiumGuests extends HTMLElement {
   }
 
   #show() {
-    show(this.once, this.links.size > 0);
-    show(this.save, this.links.size > 0);
+    const tells = this.links.size > 0 && !this.#isOver;
+    show(this.once, tells);
+    show(this.save, tells);
     keyed(this.list, this.rows, ({ pubkey }) => pubkey, (row) => this.#card(row), (node, row) => this.#fill(node, row));
   }
 
@@ -130,14 +141,14 @@ export class PodiumGuests extends HTMLElement {
     const [copy, renew, revoke] = /** @type {Iterable<HTMLElement>} */ (buttons.children);
     setText(renew, t(row.hasOwnKey ? "guests.release" : "guests.renew"));
     renew.setAttribute("aria-label", `${renew.textContent}: ${row.name}`);
-    const told = this.links.get(row.pubkey) ?? "";
+    const told = this.#isOver ? "" : this.links.get(row.pubkey) ?? "";
     setText(name, row.name);
     setText(state, t(`guests.state.${row.state}`));
     setText(link, told);
     show(link, told !== "");
     show(copy, told !== "" && Boolean(navigator.clipboard));
-    show(renew, row.assurance === "link");
-    show(revoke, row.state !== "revoked");
+    show(renew, row.assurance === "link" && !this.#isOver);
+    show(revoke, row.state !== "revoked" && !this.#isOver);
   }
 }
 

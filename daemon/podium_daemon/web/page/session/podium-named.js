@@ -89,7 +89,7 @@ export class PodiumNamed extends HTMLElement {
     const { client } = this;
     const { session } = client;
     show(this, session !== null && client.leads);
-    if (session === null || this.hidden) return;
+    if (session === null || !client.leads) return;
     const people = this.#people;
     const canName = client.isInstructor && ["scheduled", "active"].includes(session.state);
     keyed(this.list, people, (one) => `${one.role} ${one.pubkey}`, (one) => this.#make(one), (node, one) => {
@@ -98,6 +98,7 @@ export class PodiumNamed extends HTMLElement {
       setText(node.hint, this.#about(one));
       show(node.change, canName, this.heading);
     });
+    show(this, canName || people.length > 0);
     show(this.list, people.length > 0);
     show(this.nobody, people.length === 0);
     show(this.naming, canName, this.heading);
