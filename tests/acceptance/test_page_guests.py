@@ -18,7 +18,7 @@ from podium_protocol.live.rsvp import RsvpStatus, write_rsvp
 from podium_protocol.nips import nip49
 from podium_protocol.nips.nip19 import encode_npub
 from tests.support.browsers import Visitor
-from tests.support.page import Here, page_house, press, press_start, seen
+from tests.support.page import Here, is_true, page_house, press, press_start, seen
 from tests.support.until import until
 
 pytestmark = pytest.mark.real_peer
@@ -45,6 +45,7 @@ async def test_a_name_is_enough_to_answer_ask_and_come(here: Here) -> None:
     await page.get_by_label("Your name").fill("Ana")
     await page.keyboard.press("Enter")
     await seen(page, "You are here as a guest: Ana")
+    await is_true(page, "document.activeElement?.textContent === 'You are here as a guest: Ana'", "focus is not lost")
     assert not await page.get_by_text("To answer or join you need a Nostr signer").is_visible()
     await press(page, "Confirm")
     await seen(page, "Your answer: confirmed.")

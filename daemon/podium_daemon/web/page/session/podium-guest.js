@@ -33,7 +33,7 @@ export class PodiumGuest extends HTMLElement {
     const enter = action(t("guest.enter"), () => this.#enter(), (error) => this.#failed(error), { class: "primary" });
     this.form = h("form", { hidden: true, on: { submit: (/** @type {Event} */ event) => { event.preventDefault(); enter.click(); } } },
       h("div", { class: "field" }, h("label", { for: this.name.id }, t("guest.name")), this.name), h("p", { class: "hint" }, t("guest.hint")), h("div", { class: "buttons" }, enter));
-    this.you = h("p", { dir: "auto" });
+    this.you = h("p", { dir: "auto", tabindex: "-1" });
     this.reminders = h("p", { class: "hint" });
     this.key = this.#keyForm();
     this.calendar = this.#calendar();
@@ -54,6 +54,7 @@ export class PodiumGuest extends HTMLElement {
     if (!this.form.reportValidity()) return;
     await this.client.enterAsGuest(this.name.value);
     announce(t("guest.you.guest", { name: this.client.guest?.name ?? "" }));
+    this.you.focus(); // the form that had it is gone
   }
 
   /** A file, kept once, and an address that a calendar follows; both have alarms at the times of the reminders. */
