@@ -114,12 +114,21 @@ class Shots:
             await page.get_by_text("Sign out", exact=True).wait_for()
         return page
 
-    async def take(self, page: Any, view: str) -> None:
-        """Take a view in all sizes and colours."""
+    async def link(self, url: str, name: str) -> str:
+        """A personal link to a session."""
+        made = await self._lead(f"/api/sessions/{url.rpartition('/')[2]}/guests", {"names": [name]})
+        return str(made["guests"][0]["link"])
+
+    async def take(self, page: Any, view: str, *, few: bool = False, at: Any = None) -> None:
+        """Take a view in all sizes and colours; `few`: light on a laptop and dark on a phone; `at`: its middle."""
         session = await page.context.new_cdp_session(page)
         for name, (width, height) in SIZES.items():
             await page.set_viewport_size({"width": width, "height": height})
             for scheme in ("light", "dark"):
+                if few and (name == "laptop") != (scheme == "light"):
+                    continue
+                if at is not None:
+                    await at.evaluate("(one) => one.scrollIntoView({ block: 'center' })")
                 await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
                 await page.wait_for_timeout(400)  # the tiles move, and the pictures come
                 shot = await session.send("Page.captureScreenshot", {"format": "webp", "quality": 60})
@@ -160,9 +169,21 @@ async def outside(shots: Shots, key: SecretKey) -> None:
     await page.goto(later.rpartition("/s/")[0])
     await seen(page, "Upcoming")
     await shots.take(page, "sessions")
+    guest = await shots.person(await shots.link(later, "Ana"))
+    await seen(guest, "You are here by your personal link: Ana")
+    await shots.take(guest, "guest", few=True)
     desk = await shots.person(later, key)
-    await desk.locator("tbody tr").first.wait_for()
+    await desk.locator(".answer-chips > li").first.wait_for()
     await shots.take(desk, "instructor")
+    await desk.goto(later.rpartition("/s/")[0])
+    await desk.get_by_text("Schedule a session").click()
+    await desk.get_by_label("Title").fill("Leases, in four evenings")
+    await desk.get_by_label("Repeat").select_option("weekly")
+    await desk.get_by_label("How many dates").fill("4")
+    await shots.take(desk, "series-form", few=True, at=desk.get_by_label("How many dates"))
+    await press(desk, "Sign and publish")
+    await seen(desk, "5 signatures")
+    await shots.take(desk, "series", few=True, at=desk.locator("podium-signing"))
 
 
 async def inside(shots: Shots, key: SecretKey, relay: str) -> None:
@@ -196,9 +217,24 @@ async def inside(shots: Shots, key: SecretKey, relay: str) -> None:
     for tab in ("People", "Lead"):
         await open_tab(desk, tab)
         await shots.take(desk, f"room-{tab.lower()}")
+    await open_tab(page, "Questions")
+    await page.get_by_label("Your question").fill("Who pays for a repair that nobody asked for?")
+    await press(page, "Ask")
+    await open_tab(desk, "Questions")
+    await desk.get_by_role("button", name="Upvote").click()
+    await seen(desk, "1 vote")
+    await shots.take(desk, "room-questions", few=True)
+    await open_tab(desk, "Lead")
     await press(desk, "End now")
     await seen(page, "You attended for")
     await shots.take(page, "afterwards")
+    await press(page, "Show my certificate")
+    await press(page, "Ask for a badge")
+    await seen(page, "You asked for a badge.")
+    await shots.take(page, "badge", few=True, at=page.locator("podium-badge"))
+    await desk.reload()
+    await seen(desk, "Participants who ask for a badge: 1.")
+    await shots.take(desk, "badges", few=True, at=desk.locator("podium-badges"))
 
 
 async def main() -> None:
