@@ -137,7 +137,8 @@ class Segments:
         """Check a recording that is not over. `doubtful`: people whose answer may have changed; None for all."""
         session = await self._ledger.session(stale.session_address)
         row = next((one for one in await self._ledger.recordings_of(stale.session_address) if one.id == stale.id), None)
-        if session is None or row is None:
+        # while this call waited for its turn, another one may have handed the recording over
+        if session is None or row is None or row.state not in (RecordingStage.RECORDING, RecordingStage.PAUSED):
             return
         if session.state != SessionState.ACTIVE or row.run != len(session.runs) - 1:
             await self._finish(row, session)

@@ -29,6 +29,7 @@ from tests.support.blossom_server import blossom_peer
 from tests.support.clips import Finished
 from tests.support.recording import Studio, studio
 from tests.support.soon import soon
+from tests.support.until import until
 from tests.support.world import EVERYTHING, new_key
 
 
@@ -256,6 +257,16 @@ class TestCrashes:
             assert (await here.recording()).state == "processing"
 
 
+async def test_a_recording_is_handed_over_once() -> None:
+    """Two turns that find the same recording at the end of its session do not both hand it over."""
+    async with studio() as here:
+        await here.sit()
+        await here.record()
+        await here.here.lifecycle.end(here.session_address, here.here.instructor.pubkey)
+        await asyncio.gather(*(here.here.recorder._turn(EVERYTHING) for _ in range(3)))
+        assert (await here.recording()).state == "pending"
+
+
 async def test_files_that_are_not_finished_are_waited_for() -> None:
     """An engine that says `ready` after the end is believed; one that never says it is not waited for for ever."""
     async with studio() as here:
@@ -270,8 +281,11 @@ async def test_files_that_are_not_finished_are_waited_for() -> None:
             await here.record()
             await here.here.clock.advance(1)
             await here.end()
-            await here.here.recorder._make(EVERYTHING)
-            assert (await here.recording()).state == "pending"
+
+            async def waits() -> bool:
+                return (await here.recording()).state == "pending"
+
+            await until(waits, "the recording waits for its files")
             here.engine.say(room, RecordingState.READY)
             await soon(lambda: room not in here.here.recorder._unready)
         finally:
