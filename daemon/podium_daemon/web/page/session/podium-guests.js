@@ -147,8 +147,9 @@ export class PodiumGuests extends HTMLElement {
     setText(link, told);
     show(link, told !== "");
     show(copy, told !== "" && Boolean(navigator.clipboard));
-    show(renew, row.assurance === "link" && !this.#isOver);
-    show(revoke, row.state !== "revoked" && !this.#isOver);
+    show(buttons, !this.#isOver);
+    show(renew, row.assurance === "link");
+    show(revoke, row.state !== "revoked");
   }
 }
 
