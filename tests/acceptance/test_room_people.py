@@ -349,13 +349,15 @@ async def test_a_second_tab_brings_the_room_over(here: Here) -> None:
 
 
 async def test_what_waits_is_counted_in_the_title(here: Here) -> None:
-    """Who leads sees in the tab's name how many wait or have a hand up; all see who is there and whose hand is up."""
+    """Who leads sees in the tab's name how many wait or have a hand up, by the names they gave; all see whose is up."""
     url = await here.started(waitingRoom=True)
     (_, desk), (_, adas) = [await here.comes(key, url) for key in (here.instructor, new_key())]
     await enter(desk)
     await press(adas, "Join")
+    await adas.get_by_label("Your name in this room").fill("Ada of the door")
     await press(adas, "Join with one signature")
     await is_true(desk, "document.title.startsWith('(1) ')", "somebody waits")
+    await desk.locator("podium-people .person .who", has_text="Ada of the door").wait_for()
     await press(desk, "Let everybody in")
     await is_true(desk, "!document.title.startsWith('(')", "nobody waits")
     await adas.get_by_role("button", name="Raise your hand").click()

@@ -229,6 +229,12 @@ class Site:
             consent=None if consent is None else Consent(consent, str(asked["recordingPolicyHash"])),
         )
 
+    async def join_as(self, key: SecretKey, row: LiveSessionRow, *names: str) -> httpx.Response:
+        """Join, and say how one wants to be called there."""
+        draft = self.proof(key, row, "laptop", await self.challenge(row))
+        rows = (*draft.tags, *(("name", name) for name in names))
+        return await self.send_proof(row, signed(key, msgspec.structs.replace(draft, tags=rows)))
+
     async def send_proof(self, row: LiveSessionRow, proof: SignedEvent) -> httpx.Response:
         """The join call with a proof."""
         headers = {"Authorization": nip98.write_header(proof)}
@@ -247,7 +253,10 @@ class Site:
         self, key: SecretKey, row: LiveSessionRow, device: str = "laptop", *, consent: bool | None = None
     ) -> Page:
         """Join and open the socket with the ticket, whatever comes of it."""
-        ticket = await self.join(key, row, device, consent=consent)
+        return await self.present(row, await self.join(key, row, device, consent=consent))
+
+    async def present(self, row: LiveSessionRow, ticket: httpx.Response) -> Page:
+        """Open the socket with the ticket of a join."""
         assert ticket.status_code == 200, ticket.text
         return await self.open_socket(row, {"type": "hello", "token": ticket.json()["token"]})
 

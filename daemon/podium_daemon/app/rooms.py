@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
 
 import msgspec
 
@@ -31,8 +30,6 @@ from podium_daemon.services.recording.work import RecordingWork, WorkSettings
 from podium_daemon.services.rooms.controls import RoomControls
 from podium_daemon.services.rooms.rooms import Rooms, RoomSettings
 from podium_daemon.writers.private_outbox import PrivateOutbox
-from podium_protocol.events import Pubkey
-from podium_protocol.live.names import shown_names
 
 
 class RoomParts(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,10 +86,6 @@ def build_rooms(
     def is_recording(session_address: str) -> bool:
         return recorder.is_recording(session_address)
 
-    async def names_of(people: Collection[Pubkey]) -> dict[Pubkey, str]:
-        await mirror.profiles.load(people)
-        return shown_names({pubkey: mirror.profiles.profile_of(pubkey).name for pubkey in people})
-
     rooms = Rooms(
         room_settings(core),
         store=core.store,
@@ -100,7 +93,8 @@ def build_rooms(
         clock=core.clock,
         random_bytes=core.random_bytes,
         recording=is_recording,
-        shown_names=names_of if isinstance(engine, RemoteServerEngine) else None,
+        own_names=mirror.profiles.own_names,
+        shows_names=isinstance(engine, RemoteServerEngine),
     )
     blossom = BlossomServer(
         core.config.recording.blossom_server,

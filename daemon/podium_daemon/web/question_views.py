@@ -20,8 +20,8 @@ _Role = Literal["instructor", "co-host", "participant"]
 _State = Literal["shown", "held", "hidden"]
 
 
-Names = Callable[[Iterable[str]], Awaitable[Mapping[str, str]]]
-"""What to call people in one list, by their keys."""
+Names = Callable[[LiveSessionRow, Iterable[str]], Awaitable[Mapping[str, str]]]
+"""What to call people in one list of a session, by their keys."""
 
 
 async def questions_of(store: Store, row: LiveSessionRow, names_of: Names, *, leading: bool) -> QuestionsOut:
@@ -35,7 +35,7 @@ async def both_views(store: Store, row: LiveSessionRow, names_of: Names) -> dict
     controls = await store.controls.where("lessonId").equals(row.session_address).first()
     rows = sorted(found, key=lambda one: one.id or 0)
     silenced = frozenset(controls.silenced) if controls else frozenset[str]()
-    names = await names_of(one.pubkey for one in rows)
+    names = await names_of(row, (one.pubkey for one in rows))
     return {True: _seen(row, rows, names, silenced, leading=True), False: _seen(row, rows, names, (), leading=False)}
 
 

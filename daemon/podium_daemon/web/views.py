@@ -35,6 +35,7 @@ from podium_protocol.live.series import number_of
 from podium_protocol.live.session import Guests
 from podium_protocol.nips import nip19
 from podium_protocol.text import single_line
+from podium_storage.guests import with_door_names
 from podium_storage.projections.messages import people_out_of_reach
 from podium_storage.projections.sessions import (
     SessionCounts,
@@ -172,11 +173,9 @@ class Views(PageLinks):
         """The name that an instructor gives themselves; "" if none is known."""
         return self._introduce(pubkey).name
 
-    async def names_of(self, people: Iterable[str]) -> dict[str, str]:
-        """What to call each of `people` in one list (`live.names`)."""
-        keys = [Pubkey(pubkey) for pubkey in dict.fromkeys(people)]
-        await self._load_names(keys)
-        names = {pubkey: self._introduce(pubkey).name for pubkey in keys}
+    async def names_of(self, row: LiveSessionRow, people: Iterable[str]) -> dict[str, str]:
+        """What to call each of `people` in one list of the session (`live.names`)."""
+        names = await self._names_in(row, [Pubkey(pubkey) for pubkey in dict.fromkeys(people)])
         shown = shown_names(names) if len(names) <= _SLICE else await asyncio.to_thread(shown_names, names)
         return {str(pubkey): name for pubkey, name in shown.items()}
 
@@ -191,9 +190,14 @@ class Views(PageLinks):
         for table in tables:
             known |= {one.pubkey for one in await table.where("[lessonId+pubkey]").any_of(keys).to_list()}
         wanted = [Pubkey(pubkey) for _, pubkey in keys if pubkey in known]
-        await self._load_names(wanted)
-        names = {str(pubkey): own_name(self._introduce(pubkey).name) for pubkey in wanted}
+        names = {str(pubkey): own_name(name) for pubkey, name in (await self._names_in(row, wanted)).items()}
         return {pubkey: name for pubkey, name in names.items() if name}
+
+    async def _names_in(self, row: LiveSessionRow, people: Sequence[Pubkey]) -> dict[Pubkey, str]:
+        """People's own names, else those they gave at the door of the session."""
+        await self._load_names(people)
+        own = {pubkey: self._introduce(pubkey).name for pubkey in people}
+        return await with_door_names(self._store, row.session_address, own)
 
     async def _meant(self, address: Address) -> LiveSessionRow | None:
         """The session at an address, or the one that the live status or the RSVP at that address is about."""
@@ -303,7 +307,7 @@ class Views(PageLinks):
         chosen = sorted(await self._of(self._store.rsvps, row, only), key=lambda rsvp: rsvp.first_seen)
         by_key = self._store.guests.where("lessonId").equals(row.session_address)
         guests = await (by_key if only is None else self._store.guests.where("pubkey").equals(only)).to_list()
-        return await self._rsvps(chosen, unreachable, guests)
+        return await self._rsvps(row, chosen, unreachable, guests)
 
     async def answers(self, row: LiveSessionRow, *, offset: int, limit: int) -> AnswersPart:
         """A part of the RSVPs in order of arrival with their messages, read without a look at the other people."""
@@ -312,15 +316,17 @@ class Views(PageLinks):
         ledger, letters = await self._messages_to(row, [one.pubkey for one in chosen])
         guests = self._store.guests.where("pubkey").any_of([one.pubkey for one in chosen])
         return AnswersPart(
-            rsvps=await self._rsvps(chosen, self._away(row, ledger, letters), await guests.to_list() if chosen else []),
+            rsvps=await self._rsvps(
+                row, chosen, self._away(row, ledger, letters), await guests.to_list() if chosen else []
+            ),
             reminders=await self._reminders(row, ledger, letters if private.is_private(row) else []),
             total=await by_session.count(),
         )
 
     async def _rsvps(
-        self, chosen: Sequence[RsvpRow], unreachable: Collection[str], guests: Sequence[GuestRow]
+        self, row: LiveSessionRow, chosen: Sequence[RsvpRow], unreachable: Collection[str], guests: Sequence[GuestRow]
     ) -> list[RsvpOut]:
-        names = await self.names_of(rsvp.pubkey for rsvp in chosen)
+        names = await self.names_of(row, (rsvp.pubkey for rsvp in chosen))
         came = {one.pubkey: one.assurance for one in guests}
         return [
             _rsvp(rsvp, names[rsvp.pubkey], rsvp.pubkey in unreachable, rsvp.assurance or came.get(rsvp.pubkey))
@@ -340,7 +346,7 @@ class Views(PageLinks):
         chosen = sorted(await self._of(self._store.attendance, row, only), key=lambda each: each.joined_at)
         there = {each.pubkey for each in chosen}
         others = [one for one in await self._of(self._store.watches, row, only) if one.pubkey not in there]
-        names = await self.names_of([*(each.pubkey for each in chosen), *(each.pubkey for each in others)])
+        names = await self.names_of(row, [*(each.pubkey for each in chosen), *(each.pubkey for each in others)])
         return [*(_attendance(row, each, names[each.pubkey]) for each in chosen), *_by_watching(others, names)]
 
     async def first_attendance(self, row: LiveSessionRow, limit: int) -> tuple[list[AttendanceOut], int]:
@@ -352,7 +358,7 @@ class Views(PageLinks):
         came = await self._store.attendance.where("[lessonId+pubkey]").any_of(keys).to_list() if keys else []
         there = {each.pubkey for each in came}
         others = [one for one in watched if one.pubkey not in there]
-        names = await self.names_of([*(each.pubkey for each in chosen), *(each.pubkey for each in others)])
+        names = await self.names_of(row, [*(each.pubkey for each in chosen), *(each.pubkey for each in others)])
         seen = [*(_attendance(row, each, names[each.pubkey]) for each in chosen), *_by_watching(others, names)]
         return seen[:limit], count + len({one.pubkey for one in others})
 
@@ -365,7 +371,7 @@ class Views(PageLinks):
         votes = await self._store.question_votes.where("[lessonId+pubkey]").equals(key).to_list()
         unreachable = bool(await self.unreachable(row, pubkey))
         role: Literal["instructor", "co-host", "participant"] = "co-host" if pubkey in row.co_hosts else "participant"
-        names = await self.names_of([pubkey])
+        names = await self.names_of(row, [pubkey])
         name = names[pubkey]
         participation = await self._participation(row, pubkey)
         return OwnOut(
@@ -391,7 +397,7 @@ class Views(PageLinks):
             ledger = await self._store.ledger.where("pubkey").equals(only).to_list()
             letters = await self._store.letters.where("pubkey").equals(only).to_list()
         away = self._away(row, ledger, letters)
-        names = await self.names_of(away)
+        names = await self.names_of(row, away)
         ordered = sorted(away, key=lambda key: _tried_at(away[key][0]))
         return [_unreachable(pubkey, names[pubkey], away[pubkey]) for pubkey in ordered]
 
@@ -401,7 +407,7 @@ class Views(PageLinks):
             self._store.database, row.session_address, epoch=row.epoch, but=self._service or ""
         )
         away = self._away(row, *await self._messages_to(row, people[:limit]))
-        names = await self.names_of(away)
+        names = await self.names_of(row, away)
         shown = [_unreachable(pubkey, names[pubkey], away[pubkey]) for pubkey in people if pubkey in away]
         return shown, len(people)
 
@@ -430,7 +436,7 @@ class Views(PageLinks):
         self, row: LiveSessionRow, rows: Sequence[LedgerRow], letters: Sequence[LetterRow]
     ) -> list[ReminderOut]:
         chosen = sorted(rows, key=lambda each: (each.due_at, each.id))
-        names = await self.names_of([*(each.pubkey for each in letters), *(each.pubkey for each in chosen)])
+        names = await self.names_of(row, [*(each.pubkey for each in letters), *(each.pubkey for each in chosen)])
         return [
             *(_letter(row, each, names[each.pubkey]) for each in letters),
             *(_reminder(each, names[each.pubkey]) for each in chosen),
@@ -442,7 +448,7 @@ class Views(PageLinks):
         newest = {one.pubkey: one for one in letters if one.topic == INVITATION}
         roles: dict[str, Literal["co-host", "invited"]] = dict.fromkeys(row.co_hosts, "co-host")
         roles = roles | {pubkey: "invited" for pubkey in row.invited if pubkey not in roles}
-        names = await self.names_of(roles)
+        names = await self.names_of(row, roles)
         return [_named(pubkey, role, newest.get(pubkey), names[pubkey]) for pubkey, role in roles.items()]
 
     async def _of(self, table: Table[OfPerson], row: LiveSessionRow, only: Pubkey | None) -> list[OfPerson]:

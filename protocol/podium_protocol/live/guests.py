@@ -8,13 +8,14 @@ import hashlib
 import hmac
 import struct
 import unicodedata
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Final, Protocol
 
 import msgspec
 
 from podium_protocol import kinds, tags
 from podium_protocol.events import Pubkey, UnsignedEvent
+from podium_protocol.live.names import own_name
 from podium_protocol.live.session_spec import Guests, Visibility
 from podium_protocol.text import single_line
 
@@ -64,10 +65,24 @@ def guest_name(text: str) -> str | None:
     return name if len(name.strip(_JOINERS)) >= 1 and len(name) <= MAX_NAME else None
 
 
+def door_name(text: str) -> str | None:
+    """The name in one session of a person with a key whose profile has none, by the rule of guests' names; or None.
+
+    A key's short form is no name, and the addition by which equal names are told apart is no part of one.
+    """
+    return guest_name(own_name(guest_name(text) or ""))
+
+
 def comparable_name(name: str) -> str:
     """Equal for names that people would take for each other: case, width and ways to write an accent do not count."""
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
     return "".join(one for one in folded if not _is_unseen(one))
+
+
+def is_taken(name: str, others: Iterable[str]) -> bool:
+    """Whether people would take the bearer of this name for another person, as `others` are shown."""
+    looks = comparable_name(name)
+    return any(comparable_name(own_name(one)) == looks for one in others)
 
 
 def _is_unseen(character: str) -> bool:

@@ -17,6 +17,7 @@ from podium_protocol.addresses import Address
 from podium_protocol.errors import LocalProtocolError
 from podium_protocol.events import EventId, Pubkey, UnsignedEvent, VerifiedEvent, hex_bytes
 from podium_protocol.live import fields
+from podium_protocol.live.guests import door_name
 from podium_protocol.nips import nip98
 from podium_protocol.tags import Tags
 
@@ -25,7 +26,7 @@ WINDOW: Final = 60
 
 _NONCE: Final = re.compile(r"[A-Za-z0-9_-]{16,128}")
 _FINGERPRINT: Final = re.compile(r"sha-256 [0-9A-F]{2}(:[0-9A-F]{2}){31}")
-_OWN_TAGS: Final = ("a", "nonce", "fingerprint", "recording_consent", "device")
+_OWN_TAGS: Final = ("a", "nonce", "fingerprint", "recording_consent", "device", "name")
 
 
 class Consent(msgspec.Struct, frozen=True):
@@ -62,7 +63,10 @@ class JoinExpectation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JoinProof(msgspec.Struct, frozen=True, kw_only=True):
-    """A proof that was checked. `consent` is None where no recording policy was shown."""
+    """A proof that was checked. `consent` is None where no recording policy was shown.
+
+    `name`: what the person wants to be called in this session, cleaned (`live.guests.door_name`); None if not said.
+    """
 
     pubkey: Pubkey
     event_id: EventId
@@ -72,6 +76,7 @@ class JoinProof(msgspec.Struct, frozen=True, kw_only=True):
     device: str
     fingerprint: str | None
     consent: Consent | None
+    name: str | None = None
 
 
 class RefusalReason(StrEnum):
@@ -85,6 +90,7 @@ class RefusalReason(StrEnum):
     NO_DEVICE = "no_device"
     WRONG_FINGERPRINT = "wrong_fingerprint"
     WRONG_CONSENT = "wrong_consent"
+    WRONG_NAME = "wrong_name"
 
 
 class ProofRefusal(msgspec.Struct, frozen=True):
@@ -152,6 +158,7 @@ def check_join_proof(event: VerifiedEvent, expected: JoinExpectation, now: int) 
         device=tags.first(event.tags, "device") or "",
         fingerprint=tags.first(event.tags, "fingerprint"),
         consent=read_consent(event.tags),
+        name=door_name(tags.first(event.tags, "name") or ""),
     )
 
 
@@ -167,7 +174,7 @@ def _flaw(rows: Tags, expected: JoinExpectation, now: int) -> ProofRefusal | Non
         return ProofRefusal(RefusalReason.STALE_NONCE, f"the challenge is older than {WINDOW} s: ask for a new one")
     if fields.device(tags.first(rows, "device") or "") is None:
         return ProofRefusal(RefusalReason.NO_DEVICE, "the proof names no device")
-    return _flaw_of_fingerprint(rows, expected) or _flaw_of_consent(rows, expected)
+    return _flaw_of_fingerprint(rows, expected) or _flaw_of_consent(rows, expected) or _flaw_of_name(rows)
 
 
 def _flaw_of_fingerprint(rows: Tags, expected: JoinExpectation) -> ProofRefusal | None:
@@ -190,6 +197,12 @@ def _flaw_of_consent(rows: Tags, expected: JoinExpectation) -> ProofRefusal | No
     if consent.policy_hash != expected.policy_hash:
         return ProofRefusal(RefusalReason.WRONG_CONSENT, "the recording policy has changed: read it and answer again")
     return None
+
+
+def _flaw_of_name(rows: Tags) -> ProofRefusal | None:
+    if all(len(row) > 1 and door_name(row[1]) is not None for row in tags.named(rows, "name")):
+        return None
+    return ProofRefusal(RefusalReason.WRONG_NAME, "a name has 1 to 40 characters, and is no key")
 
 
 def read_consent(rows: Tags) -> Consent | None:

@@ -167,7 +167,8 @@ class IntervalRow(StoredRow, frozen=True, kw_only=True):
 class RoomMemberRow(StoredRow, frozen=True, kw_only=True):
     """One person's standing in one room: arrived, admitted, removed; `assurance` says how they proved their key.
 
-    `proof_event` is the signed join proof (JSON): the evidence of identity, and of `consent` to be recorded.
+    `proof_event` is the signed join proof (JSON): the evidence of identity, and of `consent` to be recorded. `name`:
+    what the person is called in this session as long as their profile has no name.
     """
 
     session_address: InternedText
@@ -180,6 +181,7 @@ class RoomMemberRow(StoredRow, frozen=True, kw_only=True):
     device: str | None = None
     updated_at: int
     assurance: str
+    name: str | None = None
 
 
 class OptOutRow(StoredRow, frozen=True, kw_only=True):

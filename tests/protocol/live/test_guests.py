@@ -7,8 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podium_protocol.live.guests import MAX_NAME, comparable_name, guest_name, guests_of
+from podium_protocol.live.guests import MAX_NAME, comparable_name, door_name, guest_name, guests_of, is_taken
+from podium_protocol.live.names import own_name, short_npub, shown_names
 from podium_protocol.live.session import Guests, Visibility
+from tests.support.events import key_of
+
+ANA = key_of(1)
 
 
 class Said(msgspec.Struct):
@@ -51,3 +55,22 @@ def test_a_name_is_short_and_seen(text: str) -> None:
 def test_names_that_look_alike_are_one(one: str) -> None:
     """Case, width and what is not seen tell nobody apart."""
     assert comparable_name(one) == comparable_name("ana")
+
+
+@given(st.text(max_size=80) | st.sampled_from(["Ana (…abcdef)", "npub1abc", "NPUB1", "\u200d (…x)", "n\u200bpub1"]))
+def test_a_name_at_the_door_is_shown_as_it_is_kept(text: str) -> None:
+    """It is a guest's name, and a list of people shows the whole of it: nothing of it poses as a part of a key."""
+    name = door_name(text)
+    if name is not None:
+        assert guest_name(name) == name
+        assert own_name(name) == name
+        assert shown_names({ANA.pubkey: name}) == {ANA.pubkey: name}
+        assert is_taken(name, [name])
+
+
+def test_a_key_is_no_name() -> None:
+    """Neither a short npub nor the mark that tells equal names apart is kept of what is typed."""
+    assert door_name(short_npub(ANA.pubkey)) is None
+    assert door_name("Ana (…abcdef)") == "Ana"
+    assert is_taken("ana", ["", "Ben", "ANA (…abcdef)"])
+    assert not is_taken("Ana", ["", "Anna"])

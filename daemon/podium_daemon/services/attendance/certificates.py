@@ -14,6 +14,7 @@ from podium_protocol.live.attendance import Assurance, Evidence
 from podium_protocol.live.attendance_record import AttendanceRecord
 from podium_protocol.live.certificate import Certificate, write_certificate
 from podium_protocol.live.completion import Completion, CompletionWay
+from podium_storage.guests import with_door_names
 from podium_storage.store import Store
 from podium_storage.table.models import AttendanceRow, LiveSessionRow, WatchRow
 
@@ -50,9 +51,11 @@ class Certificates:
         if record is None:
             detail, step = "you have not completed this session", "Stay as long as it asks for, or watch its recording."
             return Rejection(Slug.NOT_COMPLETED, detail, step)
+        own = {participant: self._name_of(participant)}
+        names = await with_door_names(self._store, session.session_address, own)
         certificate = Certificate(
             record=record,
-            name=self._name_of(participant),
+            name=names[participant],
             title=session.title,
             starts_at=session.scheduled_at,
             service_name=self._service_name(),

@@ -43,7 +43,7 @@ from podium_protocol.live.guests import (
 from podium_protocol.live.session import Guests as GuestPolicy
 from podium_protocol.nips import nip19, nip49
 from podium_storage.database import Transaction
-from podium_storage.guests import guest_in, guests_for
+from podium_storage.guests import door_names, guest_in, guests_for
 from podium_storage.logins import links_ended_at
 from podium_storage.store import BoundTables, Store
 from podium_storage.table.models import GuestRow, LiveSessionRow
@@ -335,7 +335,8 @@ class Guests:
             if sum(one.person is None for one in present) + len(new) > MAX_OF_A_SESSION:
                 return Rejection(Slug.FULL, f"a session has {MAX_OF_A_SESSION} guests at most", "Ask the instructor.")
             staff = [self._name_of(Pubkey(one)) for one in (row.instructor_pubkey, *row.co_hosts)]
-            here = [*(one.name for one in present if one.revoked_at is None), *filter(None, staff)]
+            given = (await door_names(tables, row.session_address)).values()
+            here = [*(one.name for one in present if one.revoked_at is None), *filter(None, staff), *given]
             taken = {comparable_name(name) for name in here}
             for name in new:
                 if comparable_name(name) in taken:
@@ -346,7 +347,7 @@ class Guests:
             await tables.guests.bulk_add([one.row for one in invited])
             return invited
 
-        return await self._store.transaction("rw", [self._store.guests], scope)
+        return await self._store.transaction("rw", [self._store.guests, self._store.members], scope)
 
     def _guest_for(self, row: LiveSessionRow, person: Pubkey) -> GuestRow:
         name = guest_name(self._name_of(person)[:MAX_NAME]) or nip19.short_npub(person)

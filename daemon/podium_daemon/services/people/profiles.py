@@ -103,6 +103,11 @@ class Profiles:
         for oldest in list(self._participants)[: max(0, len(self._participants) - MOST)]:
             del self._participants[oldest]
 
+    async def own_names(self, people: Collection[Pubkey]) -> dict[Pubkey, str]:
+        """The names that these people give themselves; "" for those of whom none is known."""
+        await self.load(people)
+        return {pubkey: self.profile_of(pubkey).name for pubkey in people}
+
     def follow(self, told: Callable[[], None]) -> None:
         """Call `told` after each change of a result of `of` that was asked for."""
         self._listeners.append(told)

@@ -11,6 +11,7 @@ import msgspec
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.runtime.outcomes import Rejection, Slug
 from podium_daemon.runtime.secret_table import SecretTable
+from podium_daemon.services.rooms.door_names import DoorNames
 from podium_daemon.services.rooms.entry import JoinChallenge, RoomTicket, TicketHolder
 from podium_protocol import tags
 from podium_protocol.events import Pubkey, VerifiedEvent
@@ -27,7 +28,14 @@ from podium_protocol.live.admission import (
     decide,
 )
 from podium_protocol.live.attendance import Assurance
-from podium_protocol.live.join_proof import WINDOW, JoinExpectation, JoinProof, ProofRefusal, check_join_proof
+from podium_protocol.live.join_proof import (
+    WINDOW,
+    JoinExpectation,
+    JoinProof,
+    ProofRefusal,
+    RefusalReason,
+    check_join_proof,
+)
 from podium_protocol.live.lifecycle import SessionState
 from podium_protocol.live.rsvp import RsvpStatus
 from podium_protocol.live.session import Visibility
@@ -171,8 +179,16 @@ TICKET_SECONDS: Final = 300  # long enough for a slow page and a permission dial
 class Joining:
     """Challenges and tickets are in memory, each good once; the proofs are in the store, as evidence."""
 
-    def __init__(self, store: Store, *, clock: Clock, random_bytes: Callable[[int], bytes]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        clock: Clock,
+        random_bytes: Callable[[int], bytes],
+        names: DoorNames,
+    ) -> None:
         self._store = store
+        self._names = names
         self._clock = clock
         self._challenges: SecretTable[JoinChallenge] = SecretTable(
             clock, random_bytes, maximum=MAX_ISSUED, seconds=WINDOW
@@ -227,7 +243,8 @@ class Joining:
         )
         proof = check_join_proof(event, expected, int(self._clock.now()))
         if isinstance(proof, ProofRefusal):
-            return Rejection(Slug.BAD_PROOF, proof.detail, "Ask for a new challenge and sign it.")
+            slug = Slug.BAD_NAME if proof.reason is RefusalReason.WRONG_NAME else Slug.BAD_PROOF
+            return Rejection(slug, proof.detail, "Ask for a new challenge and sign it.")
         guest = await guest_in(self._store, row.session_address, proof.pubkey)
         if guest is not None and row.e2ee_required:
             detail = "this room is encrypted from end to end, and the service has your key"
@@ -237,10 +254,11 @@ class Joining:
         # without a policy that was shown, a yes is consent to nothing
         return proof if shown else msgspec.structs.replace(proof, consent=None)
 
-    async def record_join(self, row: LiveSessionRow, proof: JoinProof, event: VerifiedEvent) -> None:
+    async def record_join(self, row: LiveSessionRow, proof: JoinProof, event: VerifiedEvent) -> Rejection | None:
         """Store the proof of a person who may come to the door; the rest of their row is unchanged.
 
-        Who came by a link once stays known by it, since a part of their attendance is.
+        Who came by a link once stays known by it, since a part of their attendance is. Nothing is stored, and the
+        reason returned, where the proof names a person as another one of this session is named.
         """
         guest = await guest_in(self._store, row.session_address, proof.pubkey)
         person = proof.pubkey if guest is None else speaks_for(row, guest)
@@ -248,6 +266,9 @@ class Joining:
         assurance = Assurance.SIGNATURE.value if guest is None else guest.assurance
         if before is not None and before.assurance == Assurance.LINK:
             assurance = before.assurance
+        name = await self._names.accept(row, person, proof.name)
+        if isinstance(name, Rejection):
+            return name
         member = RoomMemberRow(
             id=before.id if before else None,
             session_address=row.session_address,
@@ -260,8 +281,10 @@ class Joining:
             device=proof.device,
             updated_at=int(self._clock.now()),
             assurance=assurance,
+            name=name or (before.name if before else None),
         )
         await self._store.members.upsert([member], by=_BY_PERSON)
+        return None
 
     async def came_by_link(self, row: LiveSessionRow, pubkey: Pubkey) -> bool:
         """Whether a seat of this person may be one that the link in their message gave."""

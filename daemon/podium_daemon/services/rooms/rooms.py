@@ -6,7 +6,7 @@ The policy is here and the same for every engine; the engine is asked for a seat
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 import msgspec
@@ -40,6 +40,7 @@ from podium_daemon.services.rooms.door import (
     Joining,
     role_of,
 )
+from podium_daemon.services.rooms.door_names import DoorNames, OwnNames, no_names
 from podium_daemon.services.rooms.entry import (
     EntryRefused,
     Guest,
@@ -77,10 +78,6 @@ _NO_RETURN: Final = (LeaveReason.LEFT, LeaveReason.REMOVED, LeaveReason.ROOM_CLO
 _OVER: Final = (SessionState.ENDED, SessionState.CANCELLED)
 
 
-NamesOf = Callable[[Collection[Pubkey]], Awaitable[Mapping[Pubkey, str]]]
-"""What to call people in one list, by their keys (`live.names`)."""
-
-
 class RoomSettings(msgspec.Struct, frozen=True, kw_only=True):
     """`resume` and `greeting` (time for a socket's first message) in seconds; the texts are shown before a join."""
 
@@ -106,11 +103,12 @@ class Rooms:
         clock: Clock,
         random_bytes: Callable[[int], bytes],
         recording: Callable[[str], bool] = lambda _session_address: False,
-        shown_names: NamesOf | None = None,
+        own_names: OwnNames = no_names,
+        shows_names: bool = False,
     ) -> None:
         """`recording`: whether a session is being recorded now; newcomers must then agree before they enter.
 
-        `shown_names`: what to call people in one room, for an engine whose server shows names; None for the others.
+        `own_names`: the names out of people's profiles; `shows_names`: the engine has a server that shows names.
         """
         assert isinstance(engine, Signalling), "engines whose door is not our socket come with their own hand-over"
         self._settings = settings
@@ -128,9 +126,10 @@ class Rooms:
         self._talk = RoomTalk(
             self._hands, self._keys, self._spotlight, people=self.people, chat=self.chat, polls=self.polls
         )
-        self._joining = Joining(store, clock=clock, random_bytes=random_bytes)
+        self._names = DoorNames(store, own_names)
+        self._joining = Joining(store, clock=clock, random_bytes=random_bytes, names=self._names)
         self._returns = ResumeTokens(store, clock=clock, random_bytes=random_bytes, seconds=settings.resume)
-        self._shown_names = shown_names
+        self._shows_names = shows_names
         self._waiting = WaitingRoom()
         self._doors = KeyedLocks()
 
@@ -241,7 +240,9 @@ class Rooms:
             decision = await self._decide(row, entry)
             if isinstance(decision, Refuse):
                 return Rejection(slug_of(decision.reason), REFUSE_TEXTS[decision.reason], _when(decision))
-            await self._joining.record_join(row, checked, proof)
+            recorded = await self._joining.record_join(row, checked, proof)
+        if recorded is not None:
+            return recorded
         return self._joining.ticket(entry, decision if isinstance(decision, AwaitDoor) else None)
 
     async def serve(self, session_address: str, socket: SeatSocket) -> None:
@@ -451,9 +452,9 @@ class Rooms:
 
     async def _name_of(self, row: LiveSessionRow, pubkey: Pubkey) -> str:
         """The name in this room: of two of the same name, who comes later gets the end of the key beside it."""
-        if self._shown_names is None:
+        if not self._shows_names:
             return ""
-        return (await self._shown_names({*self.people.present(row.session_address), pubkey}))[pubkey]
+        return (await self._names.shown(row, {*self.people.present(row.session_address), pubkey}))[pubkey]
 
     async def _sit(self, session_address: str, seat: Seat, socket: SeatSocket, fingerprint: str | None) -> None:
         connection = seat.connection

@@ -76,7 +76,7 @@ export function useLiveSession(source, { consent = async () => null } = {}) {
     joinSession: async () => {
       const answer = await consent(await client.challenge());
       if (answer === null) return null;
-      const seat = await client.join(answer.policyHash ? answer : null);
+      const seat = await client.join(answer);
       return seat.state === "seated" ? webUrl(seat.meetingUrl) : null;
     },
     leaveSession: async () => client.leave(),

@@ -81,7 +81,7 @@ async def export_poll(context: InContext, caller: KeyCaller, reference: str, pol
     """The result as CSV: one row for each option, or of a named poll one row for each person."""
     row = await _led(context, reference, caller)
     result, votes = granted(await context.rooms.polls.votes(row, poll))
-    text = await _named(context, result, votes) if result.row.named else _counted(result)
+    text = await _named(context, row, result, votes) if result.row.named else _counted(result)
     headers = {"Content-Disposition": 'attachment; filename="poll.csv"'}
     return Response(text, media_type="text/csv; charset=utf-8", headers=headers)
 
@@ -103,9 +103,9 @@ def _counted(result: PollResult) -> str:
     return as_csv(("option", "votes", "right"), rows)
 
 
-async def _named(context: Context, result: PollResult, votes: list[PollVoteRow]) -> str:
+async def _named(context: Context, row: LiveSessionRow, result: PollResult, votes: list[PollVoteRow]) -> str:
     poll = result.row
-    names = await context.views.names_of(vote.pubkey for vote in votes)
+    names = await context.views.names_of(row, (vote.pubkey for vote in votes))
     quiz = Poll(question=poll.question, options=poll.options, right=poll.right)
     rows = (
         (

@@ -106,7 +106,8 @@ async def create_join_challenge(context: InContext, caller: OptionalCaller, refe
 async def join_session(context: InContext, logins: InLogins, reference: str, request: Request) -> JoinOut:
     """Join with one signature: the join proof is the login of this call. The token opens the room socket once.
 
-    A proof with the tag `["login", "yes"]` signs in besides: it answers a nonce of ours, so it was made just now.
+    A proof with the tag `["login", "yes"]` signs in besides: it answers a nonce of ours, so it was made just now. With
+    `["name", "Ada"]` it says what a person without a name in their profile is called in this session.
     """
     proof = nip98.read_header(request.headers.get("authorization", ""))
     if isinstance(proof, nip98.LoginRefusal):
@@ -239,7 +240,7 @@ async def switch_recording(context: InContext, caller: KeyCaller, reference: str
 
 async def _people(context: Context, row: LiveSessionRow, seated: Sequence[Guest]) -> tuple[RoomPerson, ...]:
     removed = await context.rooms.removed(row)
-    names = await context.views.names_of([*(one.pubkey for one in seated), *(one.pubkey for one in removed)])
+    names = await context.views.names_of(row, [*(one.pubkey for one in seated), *(one.pubkey for one in removed)])
     members = await context.store.members.where("lessonId").equals(row.session_address).to_list()
     came = {one.pubkey: one.assurance for one in members}
     here = [
@@ -280,7 +281,7 @@ def _wants_login(proof: VerifiedEvent) -> bool:
 
 async def _hands(context: Context, row: LiveSessionRow) -> tuple[HandOut, ...]:
     hands = context.rooms.hands(row)
-    names = await context.views.names_of(hand.pubkey for hand in hands)
+    names = await context.views.names_of(row, (hand.pubkey for hand in hands))
     return tuple(
         HandOut(pubkey=hand.pubkey, npub=nip19.encode_npub(hand.pubkey), name=names[hand.pubkey], since=hand.since)
         for hand in hands

@@ -104,8 +104,8 @@ async def test_from_the_proof_to_the_meeting_and_into_the_attendance(school: Sch
 
 @one_loop
 async def test_people_have_their_names_in_the_meeting(school: School) -> None:
-    """The name of the profile; who comes later under the same one gets the end of their key beside it."""
-    row, ada, twin, nameless = await school.session(), new_key(), new_key(), new_key()
+    """The profile's name, else that given at the door; who comes later under the same one gets the end of their key."""
+    row, ada, twin, nameless, named = await school.session(), new_key(), new_key(), new_key(), new_key()
     world = school.here.here
     profiles = [
         signed(key, UnsignedEvent(key.pubkey, world.now, kinds.METADATA, (), '{"name": "Ada\u202e"}'))
@@ -113,12 +113,13 @@ async def test_people_have_their_names_in_the_meeting(school: School) -> None:
     ]
     await world.mirror.ingest(profiles, received_at=world.now)
     names: list[str] = []
-    for key in (ada, twin, nameless):
-        page = await school.here.knock(key, row)
+    for key in (ada, twin, nameless, named):
+        given = ["Cleo"] if key is named else []
+        page = await school.here.present(row, await school.here.join_as(key, row, *given))
         path = urlsplit(str((await read_until(page, "welcome"))["meetingUrl"])).path
         address = (await school.here.get(path)).headers["Location"]
         names += parse_qs(urlsplit(address).query)["fullName"]
-    assert names == ["Ada", f"Ada (\u2026{encode_npub(twin.pubkey)[-6:]})", short_npub(nameless.pubkey)]
+    assert names == ["Ada", f"Ada (\u2026{encode_npub(twin.pubkey)[-6:]})", short_npub(nameless.pubkey), "Cleo"]
 
 
 @one_loop

@@ -5,6 +5,7 @@
 /** @import { Login } from "./types.js" */
 
 const KEY = "podium.login";
+const NAMES = "podium.name.";
 const MARGIN = 60; // seconds: a login that is about to end is not begun with
 
 /** @type {Set<() => void>} */
@@ -12,6 +13,8 @@ const listeners = new Set();
 /** @type {Login | null} */
 let ofThisTab = null; // where the browser keeps nothing
 let guestKey = ""; // where the guest of this page's session is kept
+let nameKey = ""; // where the name is kept that a person gave at this session's door
+let typedName = "";
 
 /**
  * Say which session this page is about: its guest is signed in here, unless somebody is with a key of their own.
@@ -20,6 +23,7 @@ let guestKey = ""; // where the guest of this page's session is kept
  */
 export function ofSession(reference) {
   guestKey = `${KEY}.${reference}`;
+  nameKey = NAMES + reference;
 }
 
 /** The login that is kept, unless it has ended; or null. */
@@ -59,7 +63,41 @@ function keep(key, login) {
  * @param {string} token
  */
 export function forgetLogin(token) {
+  if (read(KEY)?.token === token) forgetNames();
   for (const key of [KEY, guestKey]) if (key && read(key)?.token === token) keep(key, null);
+}
+
+/** The name that was given at this session's door, or "". */
+export function keptName() {
+  try {
+    return typedName || (localStorage.getItem(nameKey) ?? "");
+  } catch {
+    return typedName;
+  }
+}
+
+/**
+ * Keep the name for the next join: beyond this page only for a person who is signed in with their key, until they sign out.
+ *
+ * @param {string} name
+ */
+export function keepName(name) {
+  typedName = name;
+  try {
+    if (!name) localStorage.removeItem(nameKey);
+    else if (read(KEY) !== null) localStorage.setItem(nameKey, name);
+  } catch {
+    // storage is switched off: the name lasts as long as this page
+  }
+}
+
+function forgetNames() {
+  typedName = "";
+  try {
+    for (const key of Object.keys(localStorage)) if (key.startsWith(NAMES)) localStorage.removeItem(key);
+  } catch {
+    // nothing was kept
+  }
 }
 
 /**

@@ -129,7 +129,7 @@
 
 /** @typedef {{ servicePubkey: string, publicUrl: string, instructors: string[], engine: string, attendance: string, guests: string, trouble: string | null }} Service */
 /** @typedef {{ url: string, lessonId: string, nonce: string, recordingPolicy: string, recordingPolicyHash: string, notice: string, attendance: string, ownNotice: string }} Challenge */
-/** @typedef {{ given?: boolean, policyHash?: string }} Consent */
+/** @typedef {{ given?: boolean, policyHash?: string, name?: string }} Consent */
 /** @typedef {{ watched: number, percent: number, parts: number[][], completedAt: number | null }} SeenSoFar */
 
 /** @typedef {{ kind: number, created_at: number, tags: string[][], content: string }} Template */

@@ -62,6 +62,15 @@ export class Names {
   }
 
   /**
+   * Ask about a person whose name may be known by now.
+   *
+   * @param {string} pubkey
+   */
+  askAgain(pubkey) {
+    this.#asked.delete(pubkey);
+  }
+
+  /**
    * @param {string} name
    * @param {number} by
    */

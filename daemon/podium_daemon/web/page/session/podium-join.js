@@ -2,6 +2,7 @@
 // The way in: what is recorded and the consent, one signature, the waiting room, the seat, and the way out.
 
 import { exactNow } from "../core/api.js";
+import { keptName } from "../core/login.js";
 import { action, freshId, h, setText, show, webUrl } from "../core/dom.js";
 import { describe, has, language, t } from "../core/i18n.js";
 import "../room/podium-devices.js";
@@ -14,6 +15,8 @@ import { clock, inZone, ownZone } from "../core/times.js";
 /** @import { PodiumDevices } from "../room/podium-devices.js" */
 /** @import { PodiumStage } from "../room/podium-stage.js" */
 /** @import { Seat } from "../room/seat.js" */
+
+const MAX_NAME = 40;
 
 /** `<podium-join>`; built by `setUp(client)`, which gives the `consent` of the hook, then `follow(hook)`. */
 export class PodiumJoin extends HTMLElement {
@@ -39,6 +42,8 @@ export class PodiumJoin extends HTMLElement {
   /** @type {HTMLParagraphElement} */ audience;
   /** @type {HTMLInputElement[]} */ radios;
   /** @type {HTMLFieldSetElement} */ recording;
+  /** @type {HTMLInputElement} */ name;
+  /** @type {HTMLElement} */ naming;
   /** @type {HTMLElement} */ card;
   /** @type {HTMLElement} */ elsewhere;
   /** @type {OtherTab | null} */ other;
@@ -93,6 +98,8 @@ export class PodiumJoin extends HTMLElement {
     setText(this.audience, t(`consent.access.${this.client.session?.recordingAccess ?? "participants"}`));
     show(this.audience, language !== "en"); // the policy says it in English
     for (const radio of this.radios) Object.assign(radio, { checked: false, required: challenge.recordingPolicy !== "" });
+    show(this.naming, this.client.isNameless);
+    this.name.value = this.client.isNameless ? keptName() : "";
     setText(this.go, t(this.client.guest === null ? "consent.join" : "consent.join.guest")); // for a guest the service signs
     this.dialog.returnValue = "";
     this.dialog.showModal();
@@ -102,7 +109,8 @@ export class PodiumJoin extends HTMLElement {
         this.devices.end();
         if (this.dialog.returnValue !== "join") return done(null);
         const policyHash = challenge.recordingPolicyHash;
-        done(policyHash ? { given: this.radios[0].checked, policyHash } : {});
+        const name = this.name.value.trim();
+        done({ ...(policyHash ? { given: this.radios[0].checked, policyHash } : {}), ...(name ? { name } : {}) });
       };
       this.dialog.addEventListener("close", closed, { once: true });
     });
@@ -119,9 +127,13 @@ export class PodiumJoin extends HTMLElement {
     this.radios = [radio("yes"), radio("no")];
     const choices = this.radios.map((input) => h("label", { for: input.id }, input, t(`consent.${input.value}`)));
     this.recording = h("fieldset", { "aria-describedby": this.policy.id }, h("legend", {}, t("consent.recording")), this.policy, this.audience, ...choices);
+    this.name = h("input", { id: freshId("name"), maxlength: String(MAX_NAME), autocomplete: "nickname", dir: "auto" });
+    const nameHint = h("p", { class: "hint", id: freshId("hint") }, t("join.name.hint"));
+    this.name.setAttribute("aria-describedby", nameHint.id);
+    this.naming = h("div", { class: "field", hidden: true }, h("label", { for: this.name.id }, t("join.name")), this.name, nameHint);
     const later = h("button", { type: "button", on: { click: () => this.dialog.close("") } }, t("consent.later"));
     this.go = h("button", { type: "submit", class: "primary", value: "join" });
-    const told = h("div", { class: "told" }, this.attendanceNotice, this.ownNotice, this.recording, h("div", { class: "buttons" }, this.go, later));
+    const told = h("div", { class: "told" }, this.naming, this.attendanceNotice, this.ownNotice, this.recording, h("div", { class: "buttons" }, this.go, later));
     const form = h("form", { method: "dialog" }, title, h("div", { class: "entry" }, h("div", { class: "tried" }, this.devices), told));
     return h("dialog", { "aria-labelledby": title.id, class: "entry-dialog" }, form);
   }

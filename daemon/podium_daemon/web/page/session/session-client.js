@@ -2,7 +2,7 @@
 // One session as this page knows it: what the daemon tells, who the person is, and the seat. No DOM in here.
 
 import { aboutService, exactNow, file, known, now, plain, signAndSubmit, signIn, signOut, signed, withHeader } from "../core/api.js";
-import { forgetLogin, keepLogin, keptGuest, keptLogin, ofSession, onLoginChange } from "../core/login.js";
+import { forgetLogin, keepLogin, keepName, keptGuest, keptLogin, keptName, ofSession, onLoginChange } from "../core/login.js";
 import { Cipher } from "../room/cipher.js";
 import { Keyring, canSealFrames } from "../room/frame-keys.js";
 import { keepCertificate, keepSeat, keptCertificate, takeSeat } from "../room/kept-seat.js";
@@ -264,7 +264,7 @@ export class SessionClient {
   }
 
   /**
-   * Join with one signature. `consent` answers the policy with this hash; null where none was shown.
+   * Join with one signature. `consent` answers the policy with this hash, where one was shown, and may say a `name`.
    *
    * @param {Consent | null} consent
    */
@@ -278,14 +278,36 @@ export class SessionClient {
     if (hash) extra.push(["recording_consent", consent?.given ? "yes" : "no", hash]);
     const media = await this.#media();
     if (media) extra.push(["fingerprint", media.fingerprint]);
+    const name = consent?.name ?? "";
+    keepName(name); // as it was typed, also where it is refused
+    if (name) extra.push(["name", name]);
     const header = await login(asked.url, "POST", "", Math.floor(exactNow()), extra);
     const ticket = await withHeader("POST", `${this.path}/join`, header);
     if (media) await keepCertificate(device(), media.certificate);
     const seat = new Seat(here(ticket.socketUrl), ticket.token, () => this.#seatChanged(), media, null, this.#talker());
     this.#change({ seat });
     if (ticket.login) keepLogin(ticket.login); // the stream follows it
+    this.#named(name);
     await seat.settled;
     return seat;
+  }
+
+  /**
+   * Remember the name for the next join, and ask the service whether it is the one that all see: a profile's own wins.
+   *
+   * @param {string} name
+   */
+  #named(name) {
+    const own = keptLogin()?.pubkey;
+    if (!name || !own) return;
+    keepName(name);
+    this.names.askAgain(own);
+  }
+
+  /** Whether the service has no name for the person but one that they gave at the door, as far as the page knows. */
+  get isNameless() {
+    const { me } = this;
+    return this.guest === null && (me === null || me.name.startsWith("npub1") || keptName() !== "");
   }
 
   /**
