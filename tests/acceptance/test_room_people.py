@@ -374,6 +374,16 @@ async def test_what_waits_is_counted_in_the_title(here: Here) -> None:
     await desk.locator("podium-room .tile:not(.own) .tile-hand:visible", has_text="1").wait_for()
     await press(desk, "Leave")
     await until(lambda: _texts(people, 1), "who left is not")
+    await press(adas, "Leave")
+    await press(adas, "Join again")
+    assert await adas.get_by_label("Your name in this room").input_value() == "Ada of the door"
+    await press(adas, "Not now")
+    kept = "Object.keys(localStorage).some((key) => key.startsWith('podium.name'))"
+    await is_true(adas, kept, "the name is kept for the next join")
+    await adas.get_by_role("button", name="Sign out", exact=True).click()
+    await is_true(
+        adas, "!Object.keys(localStorage).some((key) => key.startsWith('podium.name'))", "the name is forgotten"
+    )
 
 
 async def _texts(found: Any, count: int) -> list[str] | None:
