@@ -1,4 +1,7 @@
-"""media: how many people can watch one speaker for each core that the embedded engine takes, beside Janus."""
+"""media: how many people can watch one speaker for each core that the embedded engine takes, beside Janus.
+
+Besides: what a picture costs that only some pages of a room show.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,12 @@ _NOTE: Final = (
     "media: {watchers} watch one speaker of {rate} packets/s; CPU of the engine's process only, for each packet that "
     "arrived, in us: {cpu}. The limit is SRTP and sendto alone, in one tight loop."
 )
+_SHOWN_NOTE: Final = (
+    "media: in a room of {people} whose pages show {shown} pictures each, {shown} of {people} see any one. The limit "
+    "is what the engine spends where all see it; packets/s sent: {rates}."
+)
+_PEOPLE: Final = 25  # in a full room
+_SHOWN: Final = 9  # pictures on one page of it
 
 
 def missing() -> str | None:
@@ -42,7 +51,25 @@ async def run(settings: Settings, progress: Progress) -> Result:
         peer_name=f"Janus {_version()}",
         limit=rates["SRTP and sendto"],
     )
-    return Result((row,), (_NOTE.format(watchers=settings.watchers, rate=RATE, cpu=_cpu(runs)),))
+    shown = await _shown(settings, progress)
+    note = _NOTE.format(watchers=settings.watchers, rate=RATE, cpu=_cpu(runs))
+    return Result((row, *shown.rows), (note, *shown.notes))
+
+
+async def _shown(settings: Settings, progress: Progress) -> Result:
+    """What a picture costs that few pages show, of what it costs where all do."""
+    people = min(_PEOPLE, settings.watchers)
+    few = max(1, people * _SHOWN // _PEOPLE)
+
+    def once(shown: int) -> Contestant[Run]:
+        sizes = {"watchers": people, "seconds": settings.watched, "shown": shown}
+        return lambda: in_child("benchmarks.media_runs:embedded", inside=namespace.INSIDE, **sizes)
+
+    runs = await interleaved({"some": once(few), "all": once(people)}, settings.rounds, progress)
+    cores = {name: [run.cpu_seconds / run.seconds * 100 for run in of_one] for name, of_one in runs.items()}
+    row = compared("media, shown by some", "% of a core", cores["some"], limit=cores["all"])
+    rates = " and ".join(f"{median(run.rate for run in runs[name]):,.0f}" for name in ("some", "all"))
+    return Result((row,), (_SHOWN_NOTE.format(people=people, shown=few, rates=rates),))
 
 
 def _contestants(settings: Settings) -> dict[str, Contestant[Run]]:

@@ -21,6 +21,7 @@ from podium_daemon.conference.page_media.signals import (
     PageSignal,
     PublishOffer,
     ServerSignal,
+    Showing,
     WatchAnswer,
 )
 from podium_protocol.events import Pubkey
@@ -52,13 +53,15 @@ class Pages:
         await asyncio.wait_for(page.connected.wait(), _WITHIN)
         return page
 
-    async def watchers(self, count: int) -> None:
-        """That many who receive the speaker, who speaks already."""
+    async def watchers(self, count: int, shown: int) -> None:
+        """That many who receive the speaker, who speaks already; the pages of `shown` of them show the picture."""
         pages = [Watcher(self, ConnectionId(f"watcher-{number}")) for number in range(count)]
         for page in pages:
             self._seat(page)
             page.say(WatchAnswer())
         await asyncio.wait_for(asyncio.gather(*(page.receives.wait() for page in pages)), _WITHIN)
+        for page in pages[shown:]:
+            page.say(Showing(mids=()))
 
     async def close(self) -> None:
         """Disconnect all people."""
@@ -82,7 +85,7 @@ class Pages:
                 connection=page.connection,
                 pubkey=Pubkey(page.connection.encode().hex().ljust(64, "0")),
                 silenced=frozenset(),
-                fingerprint=None,
+                fingerprint=page.fingerprint,
             )
         )
 
@@ -108,6 +111,9 @@ class _Page:
         self.heard: asyncio.Queue[ServerSignal] = asyncio.Queue()
         self.arrived = 0
         self.pc = RTCPeerConnection(RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
+        (certificate,) = self.pc._RTCPeerConnection__certificates  # type: ignore[attr-defined]
+        # as a join proof names it: media of another certificate is refused
+        self.fingerprint = f"sha-256 {certificate.getFingerprints()[0].value}"
         self._pages = pages
 
     def say(self, signal: PageSignal) -> None:

@@ -57,7 +57,7 @@ LINES = {
         "idle CPU with many sessions",
         "a due start while sessions are read in",
     ],
-    "media": ["media"],
+    "media": ["media", "media, shown by some"],
 }
 
 
