@@ -17,7 +17,7 @@ from podium_protocol.events import Pubkey
 from podium_protocol.nips.nip19 import encode_npub
 from podium_storage.table.models import AttendanceRow, IntervalRow, LiveSessionRow, RsvpRow
 from tests.support.browsers import chromium, visit
-from tests.support.page import Kept, KeptHouse, kept_house, kept_session, press, profile_of, seen
+from tests.support.page import Kept, KeptHouse, kept_house, kept_session, press, profile_of, seen, show_recording
 from tests.support.relays import new_key
 from tests.support.site import site
 from tests.support.sound import silence
@@ -339,11 +339,7 @@ async def test_a_recording_that_leads_elsewhere_is_not_followed(house: KeptHouse
     page = await visitor.open(house.url(AVAILABLE))
     await seen(page, "It is kept at recordings.example.org")
     # as if the recording had moved since the page was loaded
-    await page.evaluate(
-        """(url) => document.querySelector("podium-recording").follow(
-          { state: "ended", recordingState: "available", recordingUrl: url })""",
-        other,
-    )
+    await show_recording(page, other)
     await press(page, "Load the recording from evil.example")
     await seen(page, "It cannot be played here.")
     assert asked == []
@@ -359,11 +355,7 @@ async def test_a_recording_of_our_own_plays_at_once(house: KeptHouse) -> None:
     await visitor.context.route(own, lambda route: route.fulfill(body=silence(), content_type="audio/wav"))
     page = await visitor.open(house.url(STATES["There is no recording."]))
     await seen(page, "There is no recording.")
-    await page.evaluate(
-        """(url) => document.querySelector("podium-recording").follow(
-          { state: "ended", recordingState: "available", recordingUrl: url })""",
-        own,
-    )
+    await show_recording(page, own)
     await page.locator(PLAYER).wait_for(state="visible")
     assert await page.evaluate(_DURATION, await page.locator(PLAYER).element_handle()) == pytest.approx(1, abs=0.1)
     assert not await page.get_by_role("button", name="Load the recording").is_visible()

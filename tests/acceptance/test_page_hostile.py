@@ -13,7 +13,7 @@ from podium_daemon.web.markdown import parse_markdown
 from podium_protocol.live.profile import MAX_NAME
 from podium_storage.table.models import LiveSessionRow
 from tests.support.browsers import Visitor
-from tests.support.page import Kept, KeptHouse, kept_house, kept_session, profile_of
+from tests.support.page import Kept, KeptHouse, kept_house, kept_session, profile_of, show_recording
 from tests.support.relays import new_key
 
 pytestmark = pytest.mark.real_peer
@@ -69,8 +69,6 @@ _ELEMENTS: Final = (
     "main :is(script, img:not(.certificate), svg:not(.icon), iframe, object, embed, video[src], audio, "
     "style, link, meta, base, template, source)"
 )
-_SHOW_LINK: Final = """(url) => document.querySelector("podium-recording").follow(
-  { state: "ended", recordingState: "available", recordingUrl: url })"""
 
 
 @pytest.mark.family("XSS", cases=45 * 6)
@@ -142,7 +140,7 @@ def _text_of(nodes: Sequence[MarkupNode]) -> str:
 
 async def _look_at_a_link(page: Any, text: str) -> None:
     """The payload as a part of a good address, and as a player's source: a link to that host, and nothing loaded."""
-    await page.evaluate(_SHOW_LINK, f"https://evil.example/{text}")
+    await show_recording(page, f"https://evil.example/{text}")
     href = await page.locator("podium-recording a").get_attribute("href")
     assert href.startswith("https://evil.example/")
     assert await page.locator("podium-recording").get_by_text("evil.example").count() > 0

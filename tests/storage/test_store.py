@@ -55,6 +55,8 @@ async def test_each_declared_table_is_an_attribute(tmp_path: Path) -> None:
             store.chat,
             store.polls,
             store.poll_votes,
+            store.question_votes,
+            store.badges,
         ]
         assert [table.name for table in tables] == [table.name for table in TABLES]
         assert [await table.count() for table in tables] == [0] * len(tables)

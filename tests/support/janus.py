@@ -49,7 +49,8 @@ def run_inside(module: Path, *arguments: str, environment: Mapping[str, str] | N
         pytest.skip("Janus is not installed: apt-get install janus (Debian 12)")
     if subprocess.run(["unshare", "-rn", "true"], check=False, capture_output=True).returncode != 0:
         pytest.skip("`unshare -rn` is not allowed here: no network namespace for Janus")
-    command = ["unshare", "-rn", "sh", "-c", _SETUP, "sh", sys.executable, "-m", "pytest", "-q", "-x", str(module)]
+    command = ["unshare", "-rn", "sh", "-c", _SETUP, "sh", sys.executable, "-m", "pytest", "-q", "-x"]
+    command += ["-p", "no:rerunfailures", str(module)]  # its plugin listens on a port, and the namespace has none
     given = os.environ | (environment or {})
     done = subprocess.run([*command, *arguments], check=False, capture_output=True, text=True, timeout=280, env=given)
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]

@@ -98,6 +98,19 @@ async def seen(page: Any, text: str | re.Pattern[str]) -> None:
     await page.get_by_text(text).first.wait_for(state="visible")
 
 
+_SHOW_RECORDING: Final = """(url) => {
+  const recording = document.querySelector("podium-recording");
+  delete recording.follow;
+  recording.follow({ state: "ended", recordingState: "available", recordingUrl: url });
+  recording.follow = () => {};
+}"""
+
+
+async def show_recording(page: Any, url: str) -> None:
+    """Have an ended session's page show a recording at this address, whatever the service tells it from now on."""
+    await page.evaluate(_SHOW_RECORDING, url)
+
+
 # said by a browser while an element is not drawn yet, or while the page is being left
 _NOT_YET: Final = ("Cannot read properties of", "is not iterable", "Execution context was destroyed")
 
