@@ -28,33 +28,12 @@ from podium_protocol.messages import (
 )
 from podium_protocol.nips import nip42
 from podium_protocol.relay import verdicts
-from podium_protocol.relay.events import (
-    AuthAnswered,
-    AuthNeeded,
-    EndOfStored,
-    Published,
-    SessionEvent,
-    SubscriptionClosed,
-)
+from podium_protocol.relay.events import AuthAnswered, AuthNeeded, Published, SessionEvent
+from podium_protocol.relay.exchange import Exchange
 from podium_protocol.relay.login import LoginStage, RelayLogin
-from podium_protocol.relay.subscriptions import (
-    LiveEventAllowance,
-    Publication,
-    Resume,
-    Subscription,
-    SubscriptionStage,
-    pop_due,
-    remember,
-)
-from podium_protocol.relay.verdicts import (
-    AuthRequired,
-    EventAccepted,
-    Misbehaviour,
-    RateLimited,
-    Unknown,
-    Verdict,
-    Violation,
-)
+from podium_protocol.relay.publications import Publication, Publications
+from podium_protocol.relay.subscriptions import Resume, Subscription, Subscriptions
+from podium_protocol.relay.verdicts import AuthRequired, EventAccepted, RateLimited, Unknown, Verdict, Violation
 
 _VIOLATIONS: Final[dict[FrameFlaw, Violation]] = {
     FrameFlaw.TOO_LARGE: Violation.OVERSIZED_FRAME,
@@ -73,29 +52,17 @@ class RelaySession:
         """Start unconnected. `may_authenticate`: the configuration lets this relay know who we are."""
         self.url = url
         self.may_authenticate = may_authenticate
-        self.misbehaviour = Misbehaviour()
         self.is_connected = False
-        self.has_answered = False
-        """Whether an EOSE or an OK came on this connection: one of the two conditions of `backoff.is_proven`."""
-        self._now = 0.0
-        self._login = RelayLogin()
+        self._exchange = Exchange()
+        self._subscriptions = Subscriptions(self._exchange)
+        self._publications = Publications(self._exchange)
         self._login_due: float | None = None
-        self._subscriptions: dict[str, Subscription] = {}
-        self._publications: dict[EventId, Publication] = {}
-        # refused until we have logged in
-        self._waiting_subscriptions: dict[str, Subscription] = {}
-        self._waiting_publications: dict[EventId, Publication] = {}
-        # in order of deadline, so that the first entry is the next one
-        self._eose_due: dict[str, float] = {}
-        self._ok_due: dict[EventId, float] = {}
-        # to distinguish late frames from invented ones
-        self._parted: dict[str, float] = {}
-        self._overdue: dict[EventId, float] = {}
-        self._live = LiveEventAllowance()
-        self._notices = 0
-        self._last_notice = ""
-        self._out: list[bytes] = []
-        self._events: list[SessionEvent] = []
+        self.misbehaviour = self._exchange.misbehaviour
+
+    @property
+    def has_answered(self) -> bool:
+        """Whether an EOSE or an OK came on this connection: one of the two conditions of `backoff.is_proven`."""
+        return self._exchange.has_answered
 
     # -- what the caller wants -----------------------------------------------------------------------------------------
 
@@ -109,21 +76,15 @@ class RelaySession:
         Raises:
             LocalProtocolError: an id or filters that NIP-01 does not allow.
         """
-        self._now = now
+        self._exchange.now = now
         messages.encode_req(subscription_id, filters)  # refuse here what could not be sent later
-        self._waiting_subscriptions.pop(subscription_id, None)
-        subscription = self._subscriptions[subscription_id] = Subscription(tuple(filters), resume)
+        self._subscriptions.add(subscription_id, tuple(filters), resume)
         if self.is_connected:
-            self._ask(subscription_id, subscription)
+            self._subscriptions.ask(subscription_id)
 
     def unsubscribe(self, subscription_id: str) -> None:
         """End a subscription. Unknown ids are ignored: the relay may have closed it first."""
-        subscription = self._subscriptions.pop(subscription_id, None)
-        self._waiting_subscriptions.pop(subscription_id, None)
-        self._eose_due.pop(subscription_id, None)
-        if subscription is not None and subscription.is_open():
-            self._out.append(messages.encode_close(subscription_id))
-            self._part(subscription_id)
+        self._subscriptions.remove(subscription_id)
 
     def publish(self, event: SignedEvent, now: float) -> None:
         """Send `event`; a `Published` with the outcome follows in every case."""
@@ -131,13 +92,11 @@ class RelaySession:
 
     def publish_bytes(self, event_id: EventId, event_json: bytes, now: float) -> None:
         """Send an event from its stored bytes, unchanged. An event that still awaits its OK is not sent twice."""
-        self._now = now
+        self._exchange.now = now
         if not self.is_connected:
-            self._events.append(Published(event_id, Unknown("not connected")))
-        elif event_id not in self._publications:
-            self._overdue.pop(event_id, None)
-            publication = self._publications[event_id] = Publication(messages.encode_event(event_json))
-            self._send(event_id, publication)
+            self._exchange.events.append(Published(event_id, Unknown("not connected")))
+        else:
+            self._publications.add(event_id, event_json)
 
     def authenticate(self, login: SignedEvent, now: float) -> None:
         """Hand over the signed login that `AuthNeeded` asked for; if the challenge changed meanwhile, it asks again.
@@ -145,7 +104,7 @@ class RelaySession:
         Raises:
             LocalProtocolError: this relay may not know who we are, or `login` is no login to this relay.
         """
-        self._now = now
+        self._exchange.now = now
         if not self.may_authenticate:
             raise LocalProtocolError(f"logins to {self.url} are off: set `auth` for this relay in the configuration")
         if not nip42.is_login_to(login, self.url):
@@ -158,7 +117,7 @@ class RelaySession:
             return
         self._login.send(login.id)
         self._login_due = now + limits.OK_TIMEOUT
-        self._out.append(messages.encode_auth(login))
+        self._exchange.frames.append(messages.encode_auth(login))
 
     def cannot_authenticate(self, reason: str) -> None:
         """Say that `AuthNeeded` will not be answered: requests that wait for the login fail as `AuthRequired`."""
@@ -172,183 +131,94 @@ class RelaySession:
 
     def filters_of(self, subscription_id: str) -> tuple[Filter, ...] | None:
         """The filters last sent for a subscription, against which its events are checked; None for an unknown id."""
-        subscription = self._subscriptions.get(subscription_id)
-        return None if subscription is None else subscription.sent
+        return self._subscriptions.filters_of(subscription_id)
 
     # -- what the pump does --------------------------------------------------------------------------------------------
 
     def connected(self, now: float) -> None:
         """Note that the socket is open: every subscription is asked for again."""
-        self._now = now
+        self._exchange.now = now
         self._reset()
         self.is_connected = True
-        for subscription_id, subscription in self._subscriptions.items():
-            subscription.was_retried = False
-            self._ask(subscription_id, subscription)
+        self._subscriptions.ask_all()
 
     def disconnected(self) -> None:
         """Note that the socket is closed: events on their way have an unknown outcome (they may have arrived)."""
         self.is_connected = False
-        for event_id in self._publications:
-            self._events.append(Published(event_id, Unknown("the connection was lost before the relay answered")))
+        self._publications.on_disconnected()
         self._reset()
-        for subscription in self._subscriptions.values():
-            subscription.stage = SubscriptionStage.IDLE
+        self._subscriptions.on_disconnected()
 
     def receive(self, frame: bytes | str, now: float) -> None:
         """Take one text frame from the relay; bad ones are counted, and the connection goes on."""
-        self._now = now
+        self._exchange.now = now
         if not self.is_connected:
             return
         match messages.decode(frame):
             case EventFrame() as message:  # first, since nearly every frame is one
-                self._on_event(message)
+                self._subscriptions.on_event(message)
             case OkFrame() as message:
                 self._on_ok(message)
             case EoseFrame(subscription_id):
-                self._on_eose(subscription_id)
+                self._subscriptions.on_eose(subscription_id)
             case ClosedFrame(subscription_id, text):
                 self._on_closed(subscription_id, text)
             case NoticeFrame(text):
-                self._on_notice(text)
+                self._subscriptions.on_notice(text)
             case AuthFrame(challenge):
                 self._on_challenge(challenge)
             case FrameRejected(flaw):
-                self._blame(_VIOLATIONS[flaw])
+                self._exchange.blame(_VIOLATIONS[flaw])
 
     def tick(self, now: float) -> None:
         """Handle time-outs; call it at `next_deadline` at the latest."""
-        self._now = now
-        for subscription_id in pop_due(self._eose_due, now):
-            self._miss_eose(subscription_id, self._subscriptions[subscription_id])
-        for event_id in pop_due(self._ok_due, now):
-            remember(self._overdue, event_id, now)
-            self._finish(event_id, Unknown("the relay did not answer in time"))
+        self._exchange.now = now
+        self._subscriptions.tick()
+        self._publications.tick()
         if self._login_due is not None and self._login_due <= now:
             self._login.give_up()
             self._fail_waiting(Unknown("the login was not completed in time"))
 
     def next_deadline(self) -> float | None:
         """When `tick` has something to do, in the caller's monotonic seconds."""
-        due = [next(iter(times.values())) for times in (self._eose_due, self._ok_due) if times]
-        if self._login_due is not None:
-            due.append(self._login_due)
-        return min(due, default=None)
+        due = (self._subscriptions.next_deadline(), self._publications.next_deadline(), self._login_due)
+        return min((one for one in due if one is not None), default=None)
 
     def data_to_send(self) -> list[bytes]:
         """Frames to send as text, in order; each is returned once."""
-        frames, self._out = self._out, []
+        frames, self._exchange.frames = self._exchange.frames, []
         return frames
 
     def events_received(self) -> list[SessionEvent]:
         """The events since the last call, in order; each is returned once."""
-        events, self._events = self._events, []
+        events, self._exchange.events = self._exchange.events, []
         return events
 
-    # -- subscriptions -------------------------------------------------------------------------------------------------
-
-    def _ask(self, subscription_id: str, subscription: Subscription, *, again: bool = False) -> None:
-        filters = subscription.start(self._login.successes, again=again)
-        subscription.notices_before = self._notices
-        self._out.append(messages.encode_req(subscription_id, filters))
-        self._eose_due.pop(subscription_id, None)
-        self._eose_due[subscription_id] = self._now + limits.EOSE_TIMEOUT
-
-    def _on_event(self, frame: EventFrame) -> None:
-        subscription = self._subscriptions.get(frame.subscription_id)
-        if subscription is None or not subscription.is_open():
-            self._on_stray(frame.subscription_id, Violation.UNKNOWN_SUBSCRIPTION)
-            return
-        stored = subscription.stage is SubscriptionStage.STORED
-        if subscription.take_stored() if stored else self._live.take_event(self._now):
-            self._events.append(frame)
-        else:
-            self._blame(Violation.FLOOD)
-
-    def _on_eose(self, subscription_id: str) -> None:
-        subscription = self._subscriptions.get(subscription_id)
-        if subscription is None or not subscription.is_open():
-            self._on_stray(subscription_id, Violation.STRAY_END)
-        elif not subscription.has_ended:
-            self.has_answered = subscription.has_ended = True
-            if self._login.is_under_way():
-                subscription.is_end_held = True  # without a login it may send less: it is asked again afterwards
-            else:
-                self._end(subscription_id, subscription)
-
-    def _end(self, subscription_id: str, subscription: Subscription) -> None:
-        subscription.stage, subscription.is_end_held = SubscriptionStage.LIVE, False
-        self._eose_due.pop(subscription_id, None)
-        self._events.append(EndOfStored(subscription_id, partial=False))
-
-    def _miss_eose(self, subscription_id: str, subscription: Subscription) -> None:
-        """Take a NOTICE instead of an EOSE for a refusal: older relays refuse that way and never send CLOSED."""
-        if subscription.has_stored or subscription.notices_before == self._notices:
-            subscription.stage = SubscriptionStage.LIVE
-            self._events.append(EndOfStored(subscription_id, partial=True))
-            return
-        subscription.stage = SubscriptionStage.CLOSED
-        self._out.append(messages.encode_close(subscription_id))
-        self._part(subscription_id)
-        words = f"answered by a notice alone: {self._last_notice}"
-        self._events.append(SubscriptionClosed(subscription_id, Unknown(words[: limits.MAX_MESSAGE_CHARS])))
+    # -- refusals and answers ------------------------------------------------------------------------------------------
 
     def _on_closed(self, subscription_id: str, text: str) -> None:
-        subscription = self._subscriptions.get(subscription_id)
-        if subscription is None or not subscription.is_open():
-            self._on_stray(subscription_id, Violation.STRAY_END)
+        if (subscription := self._subscriptions.on_closed(subscription_id)) is None:
             return
-        self._eose_due.pop(subscription_id, None)
-        self._part(subscription_id)
         verdict = verdicts.of_closed(text)
         if isinstance(verdict, AuthRequired) and self._is_worth_a_login(subscription):
-            subscription.stage = SubscriptionStage.WAITING
-            self._waiting_subscriptions[subscription_id] = subscription
+            self._subscriptions.wait(subscription_id, subscription)
             self._pursue_login(subscription)
         else:
-            subscription.stage = SubscriptionStage.CLOSED
-            self._events.append(SubscriptionClosed(subscription_id, verdict))
-
-    def _on_stray(self, subscription_id: str, violation: Violation) -> None:
-        if self._parted.get(subscription_id, 0.0) < self._now:
-            self._blame(violation)
-
-    def _part(self, subscription_id: str) -> None:
-        remember(self._parted, subscription_id, self._now + limits.CLOSE_GRACE)
-
-    # -- publications --------------------------------------------------------------------------------------------------
-
-    def _send(self, event_id: EventId, publication: Publication) -> None:
-        publication.logins_before = self._login.successes
-        self._out.append(publication.frame)
-        self._ok_due[event_id] = self._now + limits.OK_TIMEOUT
+            self._subscriptions.close(subscription_id, subscription, verdict)
 
     def _on_ok(self, frame: OkFrame) -> None:
-        publication = self._publications.get(frame.event_id)
-        if publication is None:
-            self._on_other_ok(frame)
+        if (publication := self._publications.on_ok(frame.event_id)) is None:
+            if frame.event_id == self._login.sent_id:
+                self._on_login_answer(frame)
+            else:
+                self._publications.on_other_ok(frame)
             return
-        self.has_answered = True
-        self._ok_due.pop(frame.event_id, None)
         verdict = verdicts.of_ok(frame.accepted, frame.message)
         if isinstance(verdict, AuthRequired) and self._is_worth_a_login(publication):
-            self._waiting_publications[frame.event_id] = publication
+            self._publications.wait(frame.event_id, publication)
             self._pursue_login(publication)
         else:
-            self._finish(frame.event_id, verdict)
-
-    def _on_other_ok(self, frame: OkFrame) -> None:
-        if frame.event_id == self._login.sent_id:
-            self._on_login_answer(frame)
-        elif self._overdue.pop(frame.event_id, None) is None:
-            self._blame(Violation.UNSOLICITED_OK)
-        elif isinstance(verdict := verdicts.of_ok(frame.accepted, frame.message), EventAccepted):
-            self._events.append(Published(frame.event_id, verdict))  # late, but the caller still wants to know
-
-    def _finish(self, event_id: EventId, verdict: Verdict) -> None:
-        del self._publications[event_id]
-        self._waiting_publications.pop(event_id, None)
-        self._events.append(Published(event_id, verdict))
+            self._publications.finish(frame.event_id, verdict)
 
     # -- login ---------------------------------------------------------------------------------------------------------
 
@@ -364,11 +234,11 @@ class RelaySession:
         elif self._login.may_ask():
             self._ask_for_login()
         elif self._login_due is None:
-            self._login_due = self._now + limits.OK_TIMEOUT  # for the challenge to arrive
+            self._login_due = self._exchange.now + limits.OK_TIMEOUT  # for the challenge to arrive
 
     def _ask_for_login(self) -> None:
-        self._login_due = self._now + limits.AUTH_TIMEOUT
-        self._events.append(AuthNeeded(self._login.ask_signature()))
+        self._login_due = self._exchange.now + limits.AUTH_TIMEOUT
+        self._exchange.events.append(AuthNeeded(self._login.ask_signature()))
 
     def _ask_for_login_or_fail(self, verdict: Verdict) -> None:
         if self._login.may_ask() and self._wants_login():
@@ -382,15 +252,15 @@ class RelaySession:
             self._ask_for_login()
 
     def _on_login_answer(self, frame: OkFrame) -> None:
-        self.has_answered = True
+        self._exchange.has_answered = True
         self._login.answer(frame.accepted)
         if frame.accepted:
-            self._events.append(AuthAnswered(EventAccepted(frame.message[: limits.MAX_MESSAGE_CHARS])))
+            self._exchange.events.append(AuthAnswered(EventAccepted(frame.message[: limits.MAX_MESSAGE_CHARS])))
             self._retry_waiting()
-            self._ask_as_known()
+            self._subscriptions.ask_as_known()
             return
         verdict = verdicts.of_closed(frame.message)
-        self._events.append(AuthAnswered(verdict))
+        self._exchange.events.append(AuthAnswered(verdict))
         # the fault is the login's: nothing that waits for it is invalid or blocked because of that
         keeps = isinstance(verdict, RateLimited | Unknown)
         self._ask_for_login_or_fail(verdict if keeps else AuthRequired(verdict.message))
@@ -400,56 +270,28 @@ class RelaySession:
         return self._has_waiting() or (self.may_authenticate and not self._login.successes)
 
     def _has_waiting(self) -> bool:
-        return bool(self._waiting_subscriptions or self._waiting_publications)
-
-    def _ask_as_known(self) -> None:
-        """Repeat the requests made before the login, unchanged: withheld events may be older than the last EOSE."""
-        for subscription_id, subscription in self._subscriptions.items():
-            if subscription.is_open() and subscription.logins_before < self._login.successes:
-                self._ask(subscription_id, subscription, again=True)
+        return self._subscriptions.has_waiting or self._publications.has_waiting
 
     def _retry_waiting(self) -> None:
         self._login_due = None
-        subscriptions, self._waiting_subscriptions = self._waiting_subscriptions, {}
-        for subscription_id, subscription in subscriptions.items():
-            subscription.was_retried = True
-            self._ask(subscription_id, subscription)
-        publications, self._waiting_publications = self._waiting_publications, {}
-        for event_id, publication in publications.items():
-            publication.was_retried = True
-            self._send(event_id, publication)
+        self._subscriptions.retry_waiting()
+        self._publications.retry_waiting()
 
     def _fail_waiting(self, verdict: Verdict) -> None:
         self._login_due = None
-        subscriptions, self._waiting_subscriptions = self._waiting_subscriptions, {}
-        for subscription_id, subscription in subscriptions.items():
-            subscription.stage = SubscriptionStage.CLOSED
-            self._events.append(SubscriptionClosed(subscription_id, verdict))
-        for event_id in tuple(self._waiting_publications):
-            self._finish(event_id, verdict)
-        for subscription_id, subscription in self._subscriptions.items():
-            if subscription.is_open() and subscription.is_end_held:
-                self._end(subscription_id, subscription)  # without a login no more events will come
+        self._subscriptions.fail_waiting(verdict)
+        self._publications.fail_waiting(verdict)
+        self._subscriptions.release_ends()
 
     # -- the rest ------------------------------------------------------------------------------------------------------
 
-    def _on_notice(self, text: str) -> None:
-        if self._live.take_event(self._now):
-            self._notices += 1
-            self._last_notice = text[: limits.MAX_MESSAGE_CHARS]
-            self._events.append(NoticeFrame(self._last_notice))
-        else:
-            self._blame(Violation.FLOOD)
-
-    def _blame(self, violation: Violation) -> None:
-        self.misbehaviour.add(violation, self._now)
+    @property
+    def _login(self) -> RelayLogin:
+        return self._exchange.login
 
     def _reset(self) -> None:
         """Forget the state of the last connection."""
-        self.has_answered = False
-        self._login, self._login_due = RelayLogin(), None
-        self._live = LiveEventAllowance()
-        self._out = []
-        self._publications, self._waiting_publications, self._waiting_subscriptions = {}, {}, {}
-        self._eose_due, self._ok_due = {}, {}
-        self._parted, self._overdue = {}, {}
+        self._login_due = None
+        self._exchange.reset()
+        self._subscriptions.reset()
+        self._publications.reset()

@@ -916,7 +916,7 @@ def test_memory_of_late_frames_is_bounded() -> None:
     talk.told()
     talk.hears("OK", f"{0:064x}", True, "")
     assert talk.faults() == {Violation.UNSOLICITED_OK: 1}
-    assert len(talk.session._overdue) == limits.MAX_REMEMBERED
+    assert len(talk.session._publications.overdue) == limits.MAX_REMEMBERED
 
 
 def test_frames_after_the_connection_are_ignored() -> None:
