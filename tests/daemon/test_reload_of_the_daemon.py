@@ -87,7 +87,7 @@ def _relays(daemon: Daemon) -> tuple[object, ...]:
     return (
         daemon.parts.relays.pool.urls("read"),
         daemon.parts.relays.pool.urls("dm"),
-        daemon.parts.relays.syncer._read_relays,
+        daemon.parts.relays.syncer._past.relays,
         tuple(daemon.parts.core.write_relays()),
         tuple(daemon.parts.core.dm_relays()),
         tuple(daemon.web.context.views._hints()),

@@ -343,38 +343,3 @@ class _Turns:
                     del self._queues[relay]
         self._count -= len(taken)
         return taken
-
-
-class ReadingState:
-    """What has been read of each subscription on each relay, and the events that wait until it is. Keys: URL, name."""
-
-    def __init__(self) -> None:
-        self.marks: dict[tuple[str, str], int] = {}
-        """When the past had been read, in Unix seconds."""
-        self.outstanding: set[tuple[str, str]] = set()
-        """What has to be read before the daemon acts."""
-        self.held: dict[tuple[str, str], list[Arrival]] = {}
-        """New events: they are stored after the past."""
-        self.tasks: dict[tuple[str, str], asyncio.Task[None] | None] = {}
-        self.partial: dict[tuple[str, str], str] = {}
-        """Why the past was read only in part; it is asked for again."""
-
-    def keep_relays(self, before: set[str], now: set[str]) -> None:
-        """Forget the relays that are not read any more, and stop reading their past."""
-        self.marks = {key: mark for key, mark in self.marks.items() if key[0] in now & before}
-        self.held = {key: held for key, held in self.held.items() if key[0] in now}
-        self.partial = {key: why for key, why in self.partial.items() if key[0] in now}
-        for key in [key for key in self.tasks if key[0] not in now]:
-            if (reading := self.tasks.pop(key)) is not None:
-                reading.cancel()
-        self.outstanding = {key for key in self.outstanding if key[0] in now}
-
-    def drop(self, name: str) -> None:
-        """Forget a subscription that has ended."""
-        self.held = {key: held for key, held in self.held.items() if key[1] != name}
-        self.tasks = {key: task for key, task in self.tasks.items() if key[1] != name}
-        self.partial = {key: why for key, why in self.partial.items() if key[1] != name}
-
-    def drop_marks(self, name: str) -> None:
-        """Have a subscription's past read anew."""
-        self.marks = {key: mark for key, mark in self.marks.items() if key[1] != name}

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Final, NamedTuple, Protocol
 
-import structlog
-
 from podium_daemon.relays.incoming import Incoming
-from podium_daemon.relays.ingest import Good, Ingest, Judges, ReadingState
+from podium_daemon.relays.ingest import Good, Ingest, Judges
 from podium_daemon.relays.interests import (
     FACE,
     PEOPLE,
@@ -23,7 +20,7 @@ from podium_daemon.relays.interests import (
     interests_in,
 )
 from podium_daemon.relays.judgement import Arrival
-from podium_daemon.relays.paged_fetch import FetchedFromRelay
+from podium_daemon.relays.past import OWN, Past
 from podium_daemon.relays.pool import RelayPool
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.runtime.reconcile_loop import run_reconcile_loop
@@ -34,28 +31,16 @@ from podium_protocol import kinds
 from podium_protocol.events import EventId, Pubkey, VerifiedEvent
 from podium_protocol.filters import Filter
 from podium_protocol.live.retention import is_past
-from podium_protocol.relay import backoff
 from podium_storage.changes import Batch
 from podium_storage.mirror.fold import IngestOutcome
 from podium_storage.mirror.mirror import Mirror, Watermarks
 from podium_storage.slices import in_slices
 from podium_storage.store import Store
 
-_log = structlog.get_logger(__name__)
-
 FULL_READ_EVERY: Final = 24 * 3600  # seconds: all is read again once a day, in case a relay lost its newest events
 _LOOK_BACK: Final = 15 * 24 * 3600  # sessions that began longer ago get no more answers or messages
-_READ_WITHIN: Final = 60.0  # seconds for the past of one subscription on one relay
-_READ_AT_MOST: Final = 200_000  # events
-_BATCH: Final = 500  # events of the past that are queued in one step: 3 ms
-_PARTS: Final = 8  # batches of the past of one relay that are under way
-_HELD_AT_MOST: Final = 2_000  # events of one subscription on one relay that wait for its past
 _ROWS_PER_SECOND: Final = 2_000  # above it, relays are not asked anew for each single answer of a flood
 _REST: Final = 5  # seconds between two questions to relays at most
-OWN: Final = "own"
-_FIRST: Final = (OWN, "sessions-0")
-"""Subscriptions that tell what happened before: our own status and records, and the instructors' sessions."""
-
 
 Outdated = Callable[[Sequence[VerifiedEvent], str], Awaitable[None]]
 """Called with events that were replaced, and the URL of the relay that gave them."""
@@ -120,17 +105,12 @@ class Syncer:
         """
         self._mirror = mirror
         self._store = store
-        self._watermarks = watermarks
         self._instructors = instructors
         self._service = service
-        self._read_relays: tuple[str, ...] = ()
-        self._patience = patience
         self.doors = doors
         """Seconds before the start at which a session opens; a reload replaces it."""
         self._clock = clock
         self._hooks = hooks
-        self._asked: dict[str, tuple[Filter, ...]] = {}
-        self._past = ReadingState()
         self._read_again_at = clock.now() + FULL_READ_EVERY
         self._pool: RelayPool | None = None
         self._name_of: dict[Pubkey, str] = {}  # people whose lists of relays are asked for: by which subscription
@@ -147,36 +127,26 @@ class Syncer:
         self.watch: EventWatch = _watch_nothing
         """Looks at what is new before it is stored."""
         self.ingest = Ingest(self._keep, clock.now, judges)
-        self.caught_up = asyncio.Event()
         self.tasks = Watched(self.name)
+        self._past = Past(self.ingest.take_in, watermarks=watermarks, patience=patience, clock=clock, tasks=self.tasks)
+        self.caught_up = self._past.caught_up
 
     def join(self, pool: RelayPool) -> None:
         """Set the pool whose sink and EOSE listener this is."""
         self._pool = pool
-        self._read_relays = pool.urls("read")
-        self._past.outstanding = {(relay, name) for relay in self._read_relays for name in _FIRST}
-        if not self._past.outstanding:
-            self._catch_up("no relay is to be read")
+        self._past.join(pool)
 
     def relays_changed(self) -> None:
         """Follow a change of the pool's relays: the past of new ones is read, the state of removed ones is dropped."""
-        assert self._pool is not None, "the composition root joins the pool"
-        before, self._read_relays = set(self._read_relays), self._pool.urls("read")
-        now = set(self._read_relays)
-        self._past.keep_relays(before, now)
-        self._past.held |= {(relay, name): [] for relay in now - before for name in self._asked}
-        if not self.caught_up.is_set():
-            self._past.outstanding |= {(relay, name) for relay in now - before for name in _FIRST}
-        if not self._past.outstanding:
-            self._catch_up("no relay is left whose past is not read")
+        self._past.relays_changed()
 
     async def run(self, stop: Stop) -> None:
         """Follow the sessions and their people until the stop."""
-        self._past.marks = await self._remembered_marks()
+        await self._past.remember_marks()
         await self.tasks.guard(self._follow(stop))
 
     async def _follow(self, stop: Stop) -> None:
-        self.tasks.start(self._lose_patience(), "patience")
+        self.tasks.start(self._past.lose_patience(), "patience")
         store = self._store
         tables = (store.sessions.name, store.rsvps.name, store.questions.name, store.members.name, store.guests.name)
         with self._store.changes.subscribe(*tables) as changes:
@@ -186,21 +156,18 @@ class Syncer:
         """The pool's sink: queue a batch to be checked; what is returned is done when the good events are stored."""
         arrivals: list[Arrival] = []
         for event in events:
-            filters = self._asked.get(event.subscription)
+            filters = self._past.asked.get(event.subscription)
             if filters is None:
                 self.ingest.dropped["unknown_subscription"] += 1
                 continue
             is_live = (event.relay_url, OWN) in self._past.marks
             arrival = Arrival(event.relay_url, filters, bytes(event.raw), is_live=is_live)
-            held = self._past.held.get((event.relay_url, event.subscription))
-            (arrivals if held is None or len(held) >= _HELD_AT_MOST else held).append(arrival)
+            if not self._past.hold(event.subscription, arrival):
+                arrivals.append(arrival)
         return self.ingest.take_in(arrivals)
 
     async def admit(self, arrivals: Sequence[Arrival]) -> None:
         """Check events that did not come by a subscription, and store the good ones."""
-        await self._store_good(arrivals)
-
-    async def _store_good(self, arrivals: Sequence[Arrival]) -> None:
         await self.ingest.take_in(arrivals)
 
     async def _keep(self, batch: Sequence[Good]) -> list[EventId]:
@@ -236,26 +203,12 @@ class Syncer:
             await self._hooks.outdated(events, relay)
 
     async def on_eose(self, name: str, relay: str, partial: bool) -> None:
-        """The pool's EOSE listener: one relay says that it has no more stored events for one subscription.
-
-        A relay gives a few hundred events for one REQ and then EOSE, even if it has more. So the past is read page by
-        page if nothing was read before, or if no EOSE came in time.
-        """
-        filters = self._asked.get(name)
-        if filters is None or partial or (relay, name) in self._past.marks:
-            await self._is_read(name, relay, partial=partial)
-        if filters is not None and (relay, name) not in self._past.marks:
-            if (before := self._past.tasks.get((relay, name))) is not None:
-                before.cancel()
-            read = functools.partial(self._read_past, name, relay, filters)
-            self._past.tasks[relay, name] = self._persist(f"reading {name} of {relay}", read)
+        """The pool's EOSE listener: one relay says that it has no more stored events for one subscription."""
+        await self._past.on_eose(name, relay, partial)
 
     def told_in_part(self) -> dict[str, dict[str, str]]:
         """By relay and subscription: why the past was read only in part, in words."""
-        found: dict[str, dict[str, str]] = {}
-        for (relay, name), why in self._past.partial.items():
-            found.setdefault(relay, {})[name] = why
-        return found
+        return self._past.told_in_part()
 
     def has_read_lists(self, pubkey: str) -> bool | None:
         """Whether all relays were read for the person's message relays; None: they are not asked for it.
@@ -264,69 +217,11 @@ class Syncer:
         """
         if (name := self._name_of.get(Pubkey(pubkey))) is None:
             return None
-        return all((relay, name) in self._past.marks for relay in self._read_relays)
+        return self._past.has_read(name)
 
     def has_read_face(self) -> bool:
         """Whether every relay was read since the start for a profile of the service's key."""
-        return bool(self._read_relays) and all((relay, FACE) in self._past.marks for relay in self._read_relays)
-
-    async def _read_past(self, name: str, relay: str, filters: tuple[Filter, ...]) -> None:
-        """Read the past of one subscription on one relay and store it, unless its filters change meanwhile."""
-        pauses = backoff.rate_limit_delays()
-        while self._asked.get(name) == filters and relay in self._read_relays:
-            (answer,) = await self._read(relay, filters)
-            if self._asked.get(name) == filters:  # else the present filters were not read
-                await self._is_read(name, relay, partial=answer.is_partial)
-            if answer.problem is None:
-                return
-            _log.warning("not all was read", action="sync.partial", relay=relay, subscription=name, why=answer.problem)
-            if not answer.is_worth_retrying:
-                return
-            self._past.partial[relay, name] = answer.problem
-            await self._clock.sleep(next(pauses))
-
-    async def _read(self, relay: str | None, filters: tuple[Filter, ...]) -> tuple[FetchedFromRelay, ...]:
-        """Read all events that match `filters` on one relay or on all, and store them."""
-        assert self._pool is not None, "the composition root joins the pool"
-        relays = None if relay is None else [relay]
-        result = await self._pool.fetch(relays, filters, within=_READ_WITHIN, at_most=_READ_AT_MOST)
-        for answer in result.answers:
-            # relays give the newest first; seats go to those who came first, so the oldest is taken in first
-            oldest_first = answer.events[::-1]
-            parts = [oldest_first[start : start + _BATCH] for start in range(0, len(oldest_first), _BATCH)]
-            for start in range(0, len(parts), _PARTS):  # some at once: one is checked while another is stored
-                await asyncio.gather(*(self._store_read(part, filters) for part in parts[start : start + _PARTS]))
-        return result.answers
-
-    async def _store_read(self, events: Sequence[Incoming], filters: tuple[Filter, ...]) -> None:
-        await self._store_good([Arrival(event.relay_url, filters, bytes(event.raw)) for event in events])
-
-    async def _is_read(self, name: str, relay: str, *, partial: bool) -> None:
-        await self._let_in(relay, name)
-        if not partial:
-            now = int(self._clock.now())
-            await self._watermarks.set(relay, name, now)
-            if relay in self._read_relays:  # it may have been dropped meanwhile
-                self._past.marks[relay, name] = now
-            self._past.partial.pop((relay, name), None)
-        self._past.outstanding.discard((relay, name))
-        if not self._past.outstanding:
-            self._catch_up("every relay has told its past")
-
-    async def _let_in(self, relay: str, name: str) -> None:
-        """Store the events that waited for the past; those that cannot be stored go on waiting."""
-        key = relay, name
-        while held := self._past.held.get(key):
-            self._past.held[key] = []
-            try:
-                await self._store_good(held[::-1])
-            except BaseException:
-                self._past.held[key] = [*held, *self._past.held.get(key, [])]
-                raise
-        self._past.held.pop(key, None)
-
-    def _persist(self, what: str, read: Callable[[], Awaitable[object]]) -> asyncio.Task[None] | None:
-        return self.tasks.start(self.tasks.persist(what, read, clock=self._clock), what)
+        return bool(self._past.relays) and self._past.has_read(FACE)
 
     async def _turn(self, batch: Batch) -> float | None:
         now = self._clock.now()
@@ -382,29 +277,22 @@ class Syncer:
                 continue
             self._doors_seen[session_address] = session.epoch
             answers = Filter(kinds=(kinds.RSVP,), tags=(("a", (session_address,)),))
-            self._persist(f"reading the answers to {session_address}", functools.partial(self._read, None, (answers,)))
+            read = functools.partial(self._past.read, None, (answers,))
+            self._past.persist(f"reading the answers to {session_address}", read)
 
     def _ask(self, wanted: dict[str, tuple[Filter, ...]], *, anew: bool) -> None:
         assert self._pool is not None, "the composition root joins the pool"
-        for name in self._asked.keys() - wanted.keys():
+        for name in self._past.asked.keys() - wanted.keys():
             self._pool.unsubscribe(name)
             self._past.drop(name)
             self._name_of = {author: asked for author, asked in self._name_of.items() if asked != name}
         for name, filters in wanted.items():
-            if not anew and self._asked.get(name) == filters:
+            if not anew and self._past.asked.get(name) == filters:
                 continue
-            if name in self._asked:
-                # the additional part of a changed filter was never read: the marks of the old filter do not cover it
-                self._past.drop_marks(name)
-            self._asked[name] = filters
+            self._past.ask(name, filters)
             if name.startswith(PEOPLE):
                 self._name_of |= {author: name for one in filters for author in one.authors or ()}
-            # new events wait until the past was read, so that they are stored after it
-            for relay in self._read_relays:
-                if (relay, name) not in self._past.marks:
-                    self._past.held.setdefault((relay, name), [])
             self._pool.subscribe(name, filters, since_for=self._since_for(name))
-        self._asked = {name: self._asked[name] for name in wanted}
 
     def _since_for(self, name: str) -> Callable[[str], int | None]:
         return lambda relay: self._past.marks.get((relay, name))
@@ -419,24 +307,3 @@ class Syncer:
             reads_presence=self._hooks.reads_presence(),
         )
         return found.in_order(self._order)
-
-    async def _remembered_marks(self) -> dict[tuple[str, str], int]:
-        """Marks of subscriptions whose filters do not depend on what is stored; the others are read anew."""
-        marks: dict[tuple[str, str], int] = {}
-        for relay in self._read_relays:
-            at = await self._watermarks.get(relay, "own")
-            if at is not None:
-                marks[relay, "own"] = at
-        return marks
-
-    async def _lose_patience(self) -> None:
-        await self._clock.sleep(self._patience)
-        if self._past.outstanding:
-            slow = sorted({relay for relay, _ in self._past.outstanding})
-            _log.warning("going on without some relays' past", action="sync.impatient", relays=slow)
-            self._catch_up("patience ended")
-
-    def _catch_up(self, why: str) -> None:
-        if not self.caught_up.is_set():
-            _log.info("caught up", action="sync.caught_up", why=why)
-            self.caught_up.set()

@@ -413,14 +413,14 @@ class TestTakingIn:
             await before.session()
             await relay.publish(*(before.answer(new_key()) for _ in range(3)))
             async with syncing(here, relay) as sync:
-                store, broken = sync.syncer._store_good, True
+                store, broken = sync.syncer._past.take_in, True
 
                 async def storing(arrivals: Sequence[Arrival]) -> None:
                     if broken and any(b"31925" in one.raw for one in arrivals):
                         raise failure
                     await store(arrivals)
 
-                sync.syncer._store_good = storing  # type: ignore[method-assign]
+                sync.syncer._past.take_in = storing
                 await relay.until_asked("rsvps-0")
                 await sync.row()
                 await relay.publish(sync.answer(new_key()))
@@ -522,7 +522,7 @@ class TestThePast:
     async def test_a_past_that_was_read_for_less_does_not_count_for_more(self) -> None:
         """While the past of one session's answers is read, a second session appears: its past is read as well."""
         async with world() as here, memory_relay() as relay, syncing(here, relay) as sync:
-            read, gate = sync.syncer._read, asyncio.Event()
+            read, gate = sync.syncer._past.read, asyncio.Event()
             asked: list[tuple[Filter, ...]] = []
 
             async def slowly(relay_url: str | None, filters: tuple[Filter, ...]) -> str | None:
@@ -532,7 +532,7 @@ class TestThePast:
                     await gate.wait()
                 return problem
 
-            sync.syncer._read = slowly  # type: ignore[method-assign]
+            sync.syncer._past.read = slowly  # type: ignore[method-assign]
             await relay.until_asked("sessions-0")
             await sync.session("one")
             await soon(lambda: len(asked) == 1)
