@@ -28,7 +28,8 @@ from podium_daemon.services.recording.tracks import Tracks
 from podium_daemon.services.recording.watching import Watching
 from podium_daemon.services.recording.work import RecordingWork, WorkSettings
 from podium_daemon.services.rooms.controls import RoomControls
-from podium_daemon.services.rooms.rooms import Rooms, RoomSettings
+from podium_daemon.services.rooms.rooms import Rooms
+from podium_daemon.services.rooms.seating import RoomSettings
 from podium_daemon.writers.private_outbox import PrivateOutbox
 
 

@@ -20,7 +20,7 @@ from podium_daemon.cli.options import Json, SessionReference, helped
 from podium_daemon.cli.output import clean, is_fancy, note, say, table_lines
 from podium_daemon.cli.session_view import plain_reference
 from podium_daemon.cli.times import shown_length, shown_time
-from podium_protocol.live.lifecycle import SessionState
+from podium_protocol.live.lifecycle import OVER
 
 if TYPE_CHECKING:
     from podium_daemon.api.rsvps import RsvpOut
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from podium_daemon.client.watching import SessionNews, WatchedSession
 
 app = typer.Typer()
-_OVER: Final = frozenset({SessionState.ENDED, SessionState.CANCELLED})
 _HEADS: Final = ("person", "room", "answer", "present", "messages")
 _NOTHING: Final = ("",) * (len(_HEADS) - 1)
 
@@ -62,7 +61,7 @@ async def _follow(podium: PodiumClient, reference: str, show: _Show) -> None:
         async for news in changes:
             show.tell(news)
             # the parts come one after the other: the first beat follows the last of them
-            if news.name == "beat" and news.view.session is not None and news.view.session.state in _OVER:
+            if news.name == "beat" and news.view.session is not None and news.view.session.state in OVER:
                 return
 
 

@@ -25,6 +25,9 @@ class SessionState(StrEnum):
     CANCELLED = "cancelled"
 
 
+OVER: Final = (SessionState.ENDED, SessionState.CANCELLED)
+
+
 class Trigger(StrEnum):
     """The cause of a move of a session from state to state."""
 
@@ -130,7 +133,7 @@ def end_run(runs: tuple[Run, ...], at: int) -> tuple[Run, ...]:
 def mermaid() -> str:
     """The table as a Mermaid state diagram."""
     rows = [f"    {_name(state)} --> {_name(after)}: {trigger}" for (state, trigger), after in TRANSITIONS.items()]
-    final = [f"    {_name(state)} --> [*]" for state in (SessionState.ENDED, SessionState.CANCELLED)]
+    final = [f"    {_name(state)} --> [*]" for state in OVER]
     return "\n".join(("stateDiagram-v2", f"    [*] --> {_name(SessionState.SCHEDULED)}", *rows, *final))
 
 

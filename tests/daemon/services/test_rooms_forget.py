@@ -26,7 +26,7 @@ def _kept_by(here: Site) -> list[object]:
     hands = rooms._hands._hands
     takes = world.recorder._segments
     return [
-        *(rooms._keys._rooms, rooms._waiting._waiting, rooms._doors),
+        *(rooms._keys._rooms, rooms.door.waiting._waiting, rooms.door.locks),
         *(hands._raised, hands._seats, hands._changes),
         *(world.controls._muted, world.recorder._commands, takes._live, takes._only, takes._agreed),
     ]

@@ -22,7 +22,7 @@ from podium_daemon.writers.gift_wrapper import (
 )
 from podium_protocol.events import Pubkey, SignedEvent, VerifiedEvent
 from podium_protocol.live import reminder_ledger as rules
-from podium_protocol.live.lifecycle import SessionState
+from podium_protocol.live.lifecycle import OVER, SessionState
 from podium_protocol.live.reminders import LedgerState, ReminderMessage
 from podium_protocol.live.said import ALL
 from podium_storage.database import Transaction
@@ -128,7 +128,7 @@ class Sender:
         rows = await self.due(LedgerState.SCHEDULED, now + self.settings.prepare_ahead)
         for session_address, own in _by_session(rows).items():
             session = await self._store.sessions.where("lessonId").equals(session_address).first()
-            if session is None or session.state in (SessionState.ENDED, SessionState.CANCELLED):
+            if session is None or session.state in OVER:
                 continue
             rsvps = await self._rsvps_of(session, own)
             inboxes = await inboxes_of(self._mirror, [row.pubkey for row in own])

@@ -32,7 +32,7 @@ from podium_daemon.runtime.outcomes import Rejection, Slug
 from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.runtime.tasks import wait_for_first
 from podium_protocol.events import Pubkey
-from podium_protocol.live.lifecycle import SessionState
+from podium_protocol.live.lifecycle import OVER
 from podium_storage.database import Transaction
 from podium_storage.store import Store
 from podium_storage.table.models import LiveSessionRow, RoomControlsRow
@@ -164,7 +164,7 @@ class RoomControls:
     async def _all_remembered(self) -> dict[RoomId, tuple[Pubkey, ...]]:
         muted = {row.session_address: row.speakers for row in await self._store.controls.to_list() if row.muted}
         rows = await self._store.sessions.where("lessonId").any_of(list(muted)).to_list()
-        lasting = [row for row in rows if row.state not in (SessionState.ENDED, SessionState.CANCELLED)]
+        lasting = [row for row in rows if row.state not in OVER]
         return {_room(row): tuple(map(Pubkey, muted[row.session_address])) for row in lasting}
 
 

@@ -1,24 +1,21 @@
-"""Joining with one signature: a challenge is given out; the proof that answers it is stored and earns a ticket."""
+"""The door of a room: the rules of admission on what the store and the engine know, and what leaders do at it."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Collection
-from typing import Final
+from collections.abc import Callable, Collection, Sequence
 
 import msgspec
+import structlog
 
+from podium_daemon.conference.engine import ConferenceEngine, Present, RoomId, Snapshot
 from podium_daemon.runtime.clock import Clock
+from podium_daemon.runtime.keyed_locks import KeyedLocks
 from podium_daemon.runtime.outcomes import Rejection, Slug
-from podium_daemon.runtime.secret_table import SecretTable
-from podium_daemon.services.rooms.door_names import DoorNames
-from podium_daemon.services.rooms.entry import JoinChallenge, RoomTicket, TicketHolder
-from podium_protocol import tags
-from podium_protocol.events import Pubkey, VerifiedEvent
-from podium_protocol.live import private
+from podium_daemon.services.rooms.entry import Guest, RemovedPerson, TicketHolder, Waiter, WaitingRoom
+from podium_daemon.services.rooms.resume_tokens import ResumeTokens
+from podium_protocol.events import Pubkey
 from podium_protocol.live.admission import (
     Admission,
-    AwaitDoor,
     Door,
     DoorPolicy,
     DoorRole,
@@ -28,21 +25,14 @@ from podium_protocol.live.admission import (
     decide,
 )
 from podium_protocol.live.attendance import Assurance
-from podium_protocol.live.join_proof import (
-    WINDOW,
-    JoinExpectation,
-    JoinProof,
-    ProofRefusal,
-    RefusalReason,
-    check_join_proof,
-)
 from podium_protocol.live.lifecycle import SessionState
 from podium_protocol.live.rsvp import RsvpStatus
-from podium_protocol.live.session import Visibility
 from podium_storage.database import Transaction
-from podium_storage.guests import guest_in, guests_for, speaks_for
+from podium_storage.guests import guest_in
 from podium_storage.store import Store
 from podium_storage.table.models import LiveSessionRow, RoomControlsRow, RoomMemberRow
+
+_log = structlog.get_logger(__name__)
 
 ADMITTED = "admitted"
 ARRIVED = "arrived"
@@ -161,143 +151,122 @@ class DoorKeeper:
         return max(row.max_participants - len(taken - {entry.pubkey}), 0)
 
 
-_PUBLISHED: Final = (
-    "When you join and leave is recorded by the host of this session. Your attendance (when, how long, completed or "
-    "not) is published on the relays under your public key (kind 31953): anybody can read it."
-)
-_SEALED: Final = (
-    "When you join and leave is recorded by the host of this session. Your attendance record goes encrypted to you and "
-    "to the instructor; it is not published."
-)
-_BY_PERSON = "[lessonId+pubkey]"
+class RoomDoor:
+    """Who is in each room, who waits at its door, and who may come in: decided for one person of a session at a time.
 
-MAX_ISSUED: Final = 20_000
-"""Most challenges or tickets at a time: a caller who asks for a challenge has proven nothing, so memory is bounded."""
-TICKET_SECONDS: Final = 300  # long enough for a slow page and a permission dialogue, too short to be passed around
-
-
-class Joining:
-    """Challenges and tickets are in memory, each good once; the proofs are in the store, as evidence."""
+    People's rows are in the store; the sockets that wait now are in memory.
+    """
 
     def __init__(
-        self,
-        store: Store,
-        *,
-        clock: Clock,
-        random_bytes: Callable[[int], bytes],
-        names: DoorNames,
+        self, keeper: DoorKeeper, *, store: Store, engine: ConferenceEngine, clock: Clock, returns: ResumeTokens
     ) -> None:
+        """`returns`: the ways back into a room, which a person who is removed loses."""
+        self.keeper = keeper
+        self.waiting = WaitingRoom()
+        self.locks = KeyedLocks()
+        """One a session: two who ask for the last seat must not both get it."""
         self._store = store
-        self._names = names
+        self._engine = engine
         self._clock = clock
-        self._challenges: SecretTable[JoinChallenge] = SecretTable(
-            clock, random_bytes, maximum=MAX_ISSUED, seconds=WINDOW
-        )
-        self._tickets: SecretTable[TicketHolder] = SecretTable(
-            clock, random_bytes, maximum=MAX_ISSUED, seconds=TICKET_SECONDS
-        )
+        self._returns = returns
 
-    def challenge(
-        self, row: LiveSessionRow, url: str, *, recording_policy: str, notice: str, has_key: bool
-    ) -> JoinChallenge:
-        """Make a nonce with all that the proof must answer; the policy is shown if recording is allowed.
+    async def decide(self, row: LiveSessionRow, entry: TicketHolder, waiter: Waiter | None = None) -> Admission:
+        """Decide whether `entry` comes in now; `waiter`: the socket on which they wait, if they have one."""
+        devices = {(present.connection.pubkey, present.connection.device) for present in await self._snapshot(row)}
+        inside = entry.pubkey in {pubkey for pubkey, _ in devices}
+        devices |= self.waiting.devices_before(entry, waiter)
+        return await self.keeper.decide(row, entry, devices, int(self._clock.now()), inside=inside)
 
-        `notice` is what this service adds to the text on attendance; without a key of their own (`has_key`) the
-        person's record is not published.
-        """
-        is_sealed = not has_key or private.seals_attendance(row)
+    async def set_member_state(self, row: LiveSessionRow, pubkeys: Collection[Pubkey], state: str) -> None:
+        """Write down that these people are admitted, or removed."""
         now = int(self._clock.now())
-        policy = recording_policy if row.allow_recording else ""
-        challenge = JoinChallenge(
-            url=url,
-            nonce="",
-            session_address=row.session_address,
-            issued_at=now,
-            expires_at=now + WINDOW,
-            recording_policy=policy,
-            recording_policy_hash=hashlib.sha256(policy.encode()).hexdigest() if policy else "",
-            notice=f"{_SEALED if is_sealed else _PUBLISHED} {notice}".rstrip(),
-            own_notice=notice,
-            attendance=Visibility.PRIVATE if is_sealed else Visibility.PUBLIC,
+        keys = [[row.session_address, pubkey] for pubkey in pubkeys]
+        known = {
+            each.pubkey: each for each in await self._store.members.where("[lessonId+pubkey]").any_of(keys).to_list()
+        }
+        rows = [
+            msgspec.structs.replace(known[pubkey], state=state, updated_at=now)
+            if pubkey in known
+            else RoomMemberRow(
+                session_address=row.session_address,
+                pubkey=pubkey,
+                state=state,
+                role=role_of(row, pubkey),
+                updated_at=now,
+                assurance="instructor",
+            )
+            for pubkey in pubkeys
+            if pubkey not in known or known[pubkey].state != state
+        ]
+        await self._store.members.upsert(rows, by="[lessonId+pubkey]")
+
+    async def guests(self, row: LiveSessionRow) -> list[Guest]:
+        """The people in the room, then those who wait."""
+        present = await self._present(row)
+        waiting = [
+            Guest(pubkey=one.entry.pubkey, waiting=True, role=one.entry.role, since=one.since, waiting_for=one.reason)
+            for one in self.waiting.waiting_for(row.session_address)
+        ]
+        return [*present, *waiting]
+
+    async def removed(self, row: LiveSessionRow) -> list[RemovedPerson]:
+        """Who was removed from this session and not let back in since."""
+        members = self._store.members.where("lessonId").equals(row.session_address).and_("state").equals(REMOVED)
+        return [
+            RemovedPerson(pubkey=Pubkey(one.pubkey), role=role_of(row, Pubkey(one.pubkey)), since=one.updated_at)
+            for one in await members.to_list()
+        ]
+
+    async def admit(self, row: LiveSessionRow, pubkeys: Collection[Pubkey] | None, by: Pubkey) -> int:
+        """Let these people in, or all who wait (None), for the session, on every device; return their number."""
+        chosen = (
+            {one.entry.pubkey for one in self.waiting.waiting_for(row.session_address)}
+            if pubkeys is None
+            else set(pubkeys)
         )
-        return msgspec.structs.replace(challenge, nonce=self._challenges.issue(challenge))
+        async with self.locks.hold(row.session_address):
+            await self.set_member_state(row, chosen, ADMITTED)
+        _log.info("people admitted", action="room.admitted", session=row.session_address, by=by, people=len(chosen))
+        self.waiting.wake([row.session_address])
+        return len(chosen)
 
-    async def check(
-        self, row: LiveSessionRow, event: VerifiedEvent, url: str, body: bytes | None
-    ) -> JoinProof | Rejection:
-        """Check the proof in a join call; its challenge is used up even if the proof is refused."""
-        nonce = tags.first(event.tags, "nonce") or ""
-        challenge = self._challenges.redeem(nonce)
-        # a challenge of another session would bring that session's recording policy, which may be none
-        if challenge is None or challenge.session_address != row.session_address:
-            return Rejection(Slug.BAD_PROOF, "the challenge is unknown, used or too old", "Ask for a new challenge.")
-        shown = challenge.recording_policy_hash or None
-        expected = JoinExpectation(
-            url=url,
-            method="POST",
-            body=body,
-            session_address=row.session_address,
-            nonce=nonce,
-            issued_at=challenge.issued_at,
-            policy_hash=shown,
-        )
-        proof = check_join_proof(event, expected, int(self._clock.now()))
-        if isinstance(proof, ProofRefusal):
-            slug = Slug.BAD_NAME if proof.reason is RefusalReason.WRONG_NAME else Slug.BAD_PROOF
-            return Rejection(slug, proof.detail, "Ask for a new challenge and sign it.")
-        guest = await guest_in(self._store, row.session_address, proof.pubkey)
-        if guest is not None and row.e2ee_required:
-            detail = "this room is encrypted from end to end, and the service has your key"
-            return Rejection(Slug.NEEDS_KEY, detail, "Open the page where your own key is, and sign in.")
-        if not (private.may_attend(row, proof.pubkey) if guest is None else guest.revoked_at is None):
-            return Rejection(Slug.NOT_INVITED, "this session is private", "Ask the instructor for an invitation.")
-        # without a policy that was shown, a yes is consent to nothing
-        return proof if shown else msgspec.structs.replace(proof, consent=None)
+    async def remove(self, row: LiveSessionRow, pubkey: Pubkey, reason: str, by: Pubkey) -> int | Rejection:
+        """End a person's connections and revoke their admission for this session."""
+        if role_of(row, pubkey) is not DoorRole.PARTICIPANT:
+            return Rejection(
+                Slug.NOT_ALLOWED, "instructor and co-hosts are not removed", "Edit the session's co-hosts."
+            )
+        assert row.conference_room_id is not None, "every adopted session has its room"
+        room = RoomId(row.conference_room_id)
+        # if the person is just being seated, that ends first: else it would let them in again
+        async with self.locks.hold(row.session_address):
+            await self.set_member_state(row, {pubkey}, REMOVED)
+            self._returns.forget(room, pubkey)
+            removed = await self._engine.remove(room, pubkey, reason or "The instructor removed you from this session.")
+        _log.info("a person was removed", action="room.removed", session=row.session_address, by=by)
+        self.waiting.wake([row.session_address])
+        return 0 if isinstance(removed, Rejection) else len(removed.connections)
 
-    async def record_join(self, row: LiveSessionRow, proof: JoinProof, event: VerifiedEvent) -> Rejection | None:
-        """Store the proof of a person who may come to the door; the rest of their row is unchanged.
+    async def lock(self, row: LiveSessionRow, by: Pubkey, *, wanted: bool) -> None:
+        """Lock the room, so that no person enters it but its leaders and who is in it; or let them in again."""
+        async with self.locks.hold(row.session_address):  # a person who is being seated is in, or is not
+            present = {one.connection.pubkey for one in await self._snapshot(row)}
+            await self.keeper.lock(row.session_address, present if wanted else None)
+        _log.info("the room's lock was set", action="room.lock", session=row.session_address, by=by, wanted=wanted)
+        self.waiting.wake([row.session_address])
 
-        Who came by a link once stays known by it, since a part of their attendance is. Nothing is stored, and the
-        reason returned, where the proof names a person as another one of this session is named.
-        """
-        guest = await guest_in(self._store, row.session_address, proof.pubkey)
-        person = proof.pubkey if guest is None else speaks_for(row, guest)
-        before = await self._store.members.where(_BY_PERSON).equals([row.session_address, person]).first()
-        assurance = Assurance.SIGNATURE.value if guest is None else guest.assurance
-        if before is not None and before.assurance == Assurance.LINK:
-            assurance = before.assurance
-        name = await self._names.accept(row, person, proof.name)
-        if isinstance(name, Rejection):
-            return name
-        member = RoomMemberRow(
-            id=before.id if before else None,
-            session_address=row.session_address,
-            pubkey=person,
-            state=before.state if before else ARRIVED,
-            role=role_of(row, person),
-            proof_id=proof.event_id,
-            proof_event=event.to_json().decode(),
-            consent=proof.consent.given if proof.consent else None,
-            device=proof.device,
-            updated_at=int(self._clock.now()),
-            assurance=assurance,
-            name=name or (before.name if before else None),
-        )
-        await self._store.members.upsert([member], by=_BY_PERSON)
-        return None
+    async def _snapshot(self, row: LiveSessionRow) -> Sequence[Present]:
+        assert row.conference_room_id is not None, "every adopted session has its room"
+        snapshot = await self._engine.snapshot(RoomId(row.conference_room_id))
+        return snapshot.present if isinstance(snapshot, Snapshot) else ()
 
-    async def came_by_link(self, row: LiveSessionRow, pubkey: Pubkey) -> bool:
-        """Whether a seat of this person may be one that the link in their message gave."""
-        return bool(await guests_for(self._store, row.session_address, [pubkey]))
-
-    def ticket(self, entry: TicketHolder, obstacle: AwaitDoor | None) -> RoomTicket:
-        """Make a ticket, with which one room socket can be opened."""
-        return RoomTicket(
-            token=self._tickets.issue(entry),
-            expires_at=int(self._clock.now()) + TICKET_SECONDS,
-            waiting_for=obstacle.reason if obstacle else None,
-        )
-
-    def redeem(self, token: str) -> TicketHolder | None:
-        """Use a ticket up and return its entry; None if it is unknown or was used."""
-        return self._tickets.redeem(token)
+    async def _present(self, row: LiveSessionRow) -> list[Guest]:
+        return [
+            Guest(
+                pubkey=one.connection.pubkey,
+                waiting=False,
+                role=role_of(row, one.connection.pubkey),
+                since=one.joined_at,
+            )
+            for one in await self._snapshot(row)
+        ]

@@ -19,7 +19,7 @@ from podium_daemon.runtime.outcomes import Rejection, Slug
 from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.runtime.tasks import wait_for_first
 from podium_protocol.events import Pubkey
-from podium_protocol.live.lifecycle import SessionState
+from podium_protocol.live.lifecycle import OVER
 from podium_protocol.live.polls import (
     NotAPoll,
     Poll,
@@ -50,7 +50,7 @@ _ENCRYPTED: Final = Rejection(
     Slug.E2EE, "this session is encrypted: the service takes no text that it could read", "Prepare polls in the room."
 )
 _NOT_ENCRYPTED: Final = Rejection(Slug.BAD_VALUE, "this session is not encrypted, so its polls are not either")
-_OVER: Final = (SessionState.ENDED, SessionState.CANCELLED)
+
 _TOO_MANY: Final = Rejection(Slug.TOO_MANY, f"a session has {MAX_POLLS} polls at most", "Delete one of them first.")
 
 
@@ -192,7 +192,7 @@ class RoomPolls:
         rows = await self._store.polls.where("id").above(0).and_("stage").equals(PollStage.OPEN).to_list()
         for session_address in {row.session_address for row in rows}:
             session = await self._session(session_address)
-            if session is None or session.state in _OVER:
+            if session is None or session.state in OVER:
                 await self.close_all(session_address)
 
     async def _close(self, session: LiveSessionRow, poll: int) -> PollRow | None:

@@ -22,7 +22,7 @@ from podium_protocol.events import Pubkey, VerifiedEvent
 from podium_protocol.limits import MAX_EVENT_BYTES, max_bytes_of
 from podium_protocol.live import private
 from podium_protocol.live.badge import BadgeAward, read_badge_award, read_badge_definition
-from podium_protocol.live.lifecycle import SessionState
+from podium_protocol.live.lifecycle import OVER
 from podium_protocol.live.rsvp import Rsvp, read_rsvp
 from podium_protocol.live.series import listed
 from podium_protocol.live.session import NotASession, Session, Visibility, read_session
@@ -44,7 +44,6 @@ E2EE_UNAVAILABLE: Final = Rejection(
 )
 MAX_AHEAD: Final = 600  # seconds; relays and other clients drop events dated further ahead (wire-formats.md)
 MAX_BEHIND: Final = 3600  # a draft signed later than this would lose against a newer revision: ask for a fresh one
-_OVER: Final = (SessionState.ENDED, SessionState.CANCELLED)
 _COUNT_FOR_NOTHING: Final = {
     IngestOutcome.SUPERSEDED: Rejection(
         Slug.OUTDATED, "a newer event took the place of this one", "Ask for a fresh draft, sign it and send it."
@@ -276,7 +275,7 @@ class EventSubmission:
             return Rejection(
                 Slug.UNKNOWN_SESSION, "the RSVP names no session of this service", "Look at /api/sessions."
             )
-        if row.state in _OVER:
+        if row.state in OVER:
             return Rejection(
                 Slug.SESSION_OVER, f"the session is {row.state}", "RSVPs are open until the end of a session."
             )

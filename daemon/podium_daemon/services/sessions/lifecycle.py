@@ -20,7 +20,7 @@ from podium_daemon.writers.event_writer import EventWriter
 from podium_daemon.writers.live_status import StatusEvents
 from podium_daemon.writers.private_outbox import PrivateOutbox, status_letter
 from podium_protocol.events import Pubkey, UnsignedEvent, VerifiedEvent
-from podium_protocol.live.lifecycle import Run, SessionState, Trigger, begin_run, end_run, move
+from podium_protocol.live.lifecycle import OVER, Run, SessionState, Trigger, begin_run, end_run, move
 from podium_protocol.live.lifecycle_rules import (
     Blocked,
     BlockReason,
@@ -343,7 +343,7 @@ class Lifecycle:
         _log.info(
             "a session moved", action="session.moved", session=row.session_address, trigger=trigger, state=after.state
         )
-        if after.state in (SessionState.ENDED, SessionState.CANCELLED) and after.conference_room_id is not None:
+        if after.state in OVER and after.conference_room_id is not None:
             try:
                 if self._at_end is not None:
                     await self._at_end(row.session_address)
@@ -430,7 +430,7 @@ def moved(row: LiveSessionRow, trigger: Trigger, at: int) -> LiveSessionRow:
         changed = msgspec.structs.replace(changed, started_at=at, ended_at=None, end_reason=None, warned_at=None)
     elif after is SessionState.SCHEDULED:
         changed = msgspec.structs.replace(changed, ended_at=None, end_reason=None, warned_at=None)
-    elif after in (SessionState.ENDED, SessionState.CANCELLED):
+    elif after in OVER:
         if before is SessionState.ACTIVE:
             runs = end_run(runs, max(at, runs[-1].start))
         changed = msgspec.structs.replace(changed, ended_at=at, end_reason=trigger.value.replace(" ", "_"))

@@ -132,7 +132,7 @@ async def revoke_guest(
     row = await _led(context, reference, caller)
     revoked = granted(await context.guests.revoke(row, Pubkey(guest)))
     await logins.end(revoked)
-    await context.rooms.remove(row, speaks_for(row, revoked), "", caller.pubkey)
+    await context.rooms.door.remove(row, speaks_for(row, revoked), "", caller.pubkey)
     return _out(revoked)
 
 

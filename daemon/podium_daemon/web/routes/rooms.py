@@ -146,7 +146,7 @@ async def room_socket(context: InContext, reference: str, socket: WebSocket) -> 
 async def show_room(context: InContext, caller: KeyCaller, reference: str) -> RoomOut:
     """Who is in the room and who waits; leaders see people, others see counts."""
     row = await context.views.resolve(reference, caller)
-    guests = await context.rooms.guests(row)
+    guests = await context.rooms.door.guests(row)
     leading = leads(row, caller)
     return RoomOut(
         conference_room_id=row.conference_room_id,
@@ -168,7 +168,7 @@ async def admit_participants(context: InContext, caller: KeyCaller, reference: s
     """Let people in from the waiting room."""
     row = await _led(context, reference, caller)
     pubkeys = None if wish.everybody else [Pubkey(pubkey) for pubkey in wish.pubkeys]
-    granted(await context.rooms.admit(row, pubkeys, caller.pubkey))
+    granted(await context.rooms.door.admit(row, pubkeys, caller.pubkey))
     return await show_room(context, caller, reference)
 
 
@@ -176,7 +176,7 @@ async def admit_participants(context: InContext, caller: KeyCaller, reference: s
 async def remove_participant(context: InContext, caller: KeyCaller, reference: str, wish: RemoveIn) -> RoomOut:
     """Remove a person; their admission is revoked for this session."""
     row = await _led(context, reference, caller)
-    granted(await context.rooms.remove(row, Pubkey(wish.pubkey), wish.reason, caller.pubkey))
+    granted(await context.rooms.door.remove(row, Pubkey(wish.pubkey), wish.reason, caller.pubkey))
     return await show_room(context, caller, reference)
 
 
@@ -226,7 +226,7 @@ async def spotlight_participant(context: InContext, caller: KeyCaller, reference
 async def lock_room(context: InContext, caller: KeyCaller, reference: str, wish: SwitchIn) -> RoomOut:
     """Lock the room, so that people wait outside whatever their answer, or open it; who is in it stays."""
     row = await _led(context, reference, caller)
-    await context.rooms.lock(row, caller.pubkey, wanted=wish.on)
+    await context.rooms.door.lock(row, caller.pubkey, wanted=wish.on)
     return await show_room(context, caller, reference)
 
 
@@ -239,7 +239,7 @@ async def switch_recording(context: InContext, caller: KeyCaller, reference: str
 
 
 async def _people(context: Context, row: LiveSessionRow, seated: Sequence[Guest]) -> tuple[RoomPerson, ...]:
-    removed = await context.rooms.removed(row)
+    removed = await context.rooms.door.removed(row)
     names = await context.views.names_of(row, [*(one.pubkey for one in seated), *(one.pubkey for one in removed)])
     members = await context.store.members.where("lessonId").equals(row.session_address).to_list()
     came = {one.pubkey: one.assurance for one in members}

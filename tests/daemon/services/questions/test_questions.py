@@ -96,7 +96,7 @@ async def test_who_was_removed_is_not_heard(here: World) -> None:
     """A question of a person who was thrown out waits, whatever they answered."""
     row = await here.schedule()
     key = await guest(here, row)
-    await here.rooms.remove(row, key.pubkey, "", here.instructor.pubkey)
+    await here.rooms.door.remove(row, key.pubkey, "", here.instructor.pubkey)
     await arrive(here, written(here, row, key))
     assert await states(here, row) == [("held", "removed")]
 
