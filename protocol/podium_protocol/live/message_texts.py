@@ -1,20 +1,20 @@
 """The words of our messages: the model's headlines exactly, then when the session is and what the reader can do.
 
-English first. Every sentence passes a `Catalogue`, whose two methods are those of gettext (and of Babel's
-`Translations`); `pybabel extract -k N_` finds the sentences. Babel's locale data are constant files, like the
-time zones. Titles are arguments of the sentences and never part of a format, so braces in them are harmless.
+The sentences are translated by the reader's `Language`. Babel's locale data are constant files, like the time zones.
+Titles are arguments of the sentences and never part of a format, so braces in them are harmless.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 from babel.dates import format_date
 
 from podium_protocol.events import Pubkey, UnsignedEvent
+from podium_protocol.live.languages import ENGLISH, N_, Catalogue, Language
 from podium_protocol.live.reminders import DEFAULT_POLICY, ReminderMessage, ReminderPolicy
 from podium_protocol.live.replies import Unclear
 from podium_protocol.nips import nip17
@@ -22,40 +22,6 @@ from podium_protocol.text import single_line
 from podium_protocol.times import UTC, offset_name, zone_or_none
 
 MAX_TITLE: Final = 200
-
-
-class Catalogue(Protocol):
-    """Translations into one language."""
-
-    def gettext(self, message: str) -> str:
-        """The sentence in the language."""
-        ...
-
-    def ngettext(self, singular: str, plural: str, n: int) -> str:
-        """The form for `n` of them."""
-        ...
-
-
-class English:
-    """The sentences as they stand here."""
-
-    def gettext(self, message: str) -> str:
-        """The sentence itself."""
-        return message
-
-    def ngettext(self, singular: str, plural: str, n: int) -> str:
-        """English has two forms."""
-        return singular if n == 1 else plural
-
-
-class Language(msgspec.Struct, frozen=True):
-    """A catalogue with the locale of its dates."""
-
-    catalogue: Catalogue
-    locale: str
-
-
-ENGLISH: Final = Language(English(), "en_GB")  # day before month, and 24 hours: 12/01 cannot be misread
 
 
 class Subject(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,11 +59,6 @@ class Rendered(msgspec.Struct, frozen=True):
 
     headline: str
     text: str
-
-
-def N_(message: str) -> str:  # noqa: N802  (gettext's name for a sentence that is translated later)
-    """Mark a sentence for extraction."""
-    return message
 
 
 _HEADLINES: Final = {
@@ -304,6 +265,8 @@ _AUTOMATIC: Final = N_(
     "whether you come, stop to get no more messages about this session, stop all for none at all."
 )
 _OVER: Final = N_("That session is over, so nothing was changed.")
+_SAID: Final = (N_("yes"), N_("maybe"), N_("no"), N_("stop"), N_("stop all"))
+"""What a reply can be, as `explain` names it."""
 
 
 def explain_words(title: str, page: str | None, language: Language = ENGLISH) -> Rendered:
@@ -320,7 +283,7 @@ def explain(why: Unclear, reply: str, titles: Sequence[str], language: Language 
     if why is Unclear.OVER:
         return Rendered(say(_OVER), f"{say(_OVER)}\n\n{say(_ALL)}")
     listed = "\n".join(f"- {single_line(title, MAX_TITLE)}" for title in titles[:_MAX_TITLES])
-    sections = (say(_WHICH), say(_HOW).format(reply=reply), listed, say(_ALL))
+    sections = (say(_WHICH), say(_HOW).format(reply=say(reply)), listed, say(_ALL))
     return Rendered(say(_WHICH), "\n\n".join(section for section in sections if section))
 
 
@@ -334,16 +297,21 @@ class Unread(msgspec.Struct, frozen=True, kw_only=True):
     page: str
 
 
-def write_unread(told: Unread, *, service: Pubkey, recipient: Pubkey, created_at: int) -> UnsignedEvent:
+def write_unread(
+    told: Unread, *, service: Pubkey, recipient: Pubkey, created_at: int, language: Language = ENGLISH
+) -> UnsignedEvent:
     """Write the kind 14 rumor (NIP-17) for the instructor; with the revision's `created_at` it is always the same."""
-    title = single_line(told.title, MAX_TITLE)
-    headline = f"Your last change could not be read: {title}"
+    say = language.catalogue.gettext
+    headline = say(N_("Your last change could not be read: {title}")).format(title=single_line(told.title, MAX_TITLE))
+    when = spoken_time(told.starts_at, told.timezone, language)
     text = "\n\n".join(
         (
             headline,
-            f"Reason: {told.reason}.",
-            f"The session stays as it was: {spoken_time(told.starts_at, told.timezone)}.",
-            f"Put this right where you made the change, or edit the session here: {told.page}",
+            say(N_("Reason: {reason}.")).format(reason=told.reason),
+            say(N_("The session stays as it was: {when}.")).format(when=when),
+            say(N_("Put this right where you made the change, or edit the session here: {page}")).format(
+                page=told.page
+            ),
         )
     )
     return nip17.write_message(service, recipient, text, created_at=created_at, subject=headline)

@@ -16,6 +16,7 @@ from podium_protocol import kinds, tags
 from podium_protocol.addresses import Address
 from podium_protocol.errors import InvalidInput
 from podium_protocol.events import EventId, Pubkey, Rejected, SignedEvent, UnsignedEvent, VerifiedEvent, verify_json
+from podium_protocol.live.languages import ENGLISH, N_, Language
 from podium_protocol.live.message_texts import MAX_TITLE, PERSONAL, PERSONAL_NEEDS_KEY, spoken_time
 from podium_protocol.live.profile import MAX_NAME
 from podium_protocol.live.session_spec import Visibility
@@ -145,36 +146,40 @@ class Invitation(msgspec.Struct, frozen=True, kw_only=True):
     changed: bool = False
 
 
-def write_invitation(told: Invitation, *, service: Pubkey, recipient: Pubkey, created_at: int) -> UnsignedEvent:
+_KINDS: Final = (N_("Cancelled: {title}"), N_("Invitation changed: {title}"), N_("You are invited: {title}"))
+
+
+def write_invitation(
+    told: Invitation, *, service: Pubkey, recipient: Pubkey, created_at: int, language: Language = ENGLISH
+) -> UnsignedEvent:
     """Write the kind 14 rumor (NIP-17) that tells people without our page of a private session."""
-    title = single_line(told.title, MAX_TITLE)
-    headline = f"{_kind_of(told)}: {title}"
-    when = spoken_time(told.starts_at, told.timezone)
-    text = "\n\n".join((headline, *_opening(told), when, *_closing(told)))
+    say = language.catalogue.gettext
+    cancelled, changed, new = _KINDS
+    kind = cancelled if told.cancelled else changed if told.changed else new
+    headline = say(kind).format(title=single_line(told.title, MAX_TITLE))
+    when = spoken_time(told.starts_at, told.timezone, language)
+    text = "\n\n".join((headline, *_opening(told, language), when, *_closing(told, language)))
     return nip17.write_message(service, recipient, text, created_at=created_at, subject=headline)
 
 
-def _kind_of(told: Invitation) -> str:
-    if told.cancelled:
-        return "Cancelled"
-    return "Invitation changed" if told.changed else "You are invited"
-
-
-def _opening(told: Invitation) -> Iterator[str]:
+def _opening(told: Invitation, language: Language) -> Iterator[str]:
     if not told.cancelled:
-        yield f"{single_line(told.inviter, MAX_NAME)} invites you."
+        invites = language.catalogue.gettext(N_("{inviter} invites you."))
+        yield invites.format(inviter=single_line(told.inviter, MAX_NAME))
 
 
-def _closing(told: Invitation) -> Iterator[str]:
+def _closing(told: Invitation, language: Language) -> Iterator[str]:
+    say = language.catalogue.gettext
     if told.cancelled:
-        yield "The instructor cancelled the session."
+        yield say(N_("The instructor cancelled the session."))
         if told.cancel_reason:
-            yield f"Reason: {told.cancel_reason}"
-        yield f"The session's page: {told.page}"
+            yield say(N_("Reason: {reason}")).format(reason=told.cancel_reason)
+        yield say(N_("The session's page: {url}")).format(url=told.page)
         return
-    private = "This session is private: only invited people see it and may come."
-    yield private if told.is_personal else f"{private} Sign in on its page with this key."
-    yield f"Join: {told.page}"
+    private = say(N_("This session is private: only invited people see it and may come."))
+    how = say(N_("Sign in on its page with this key."))
+    yield private if told.is_personal else f"{private} {how}"
+    yield say(N_("Join: {url}")).format(url=told.page)
     if told.is_personal:
-        yield PERSONAL_NEEDS_KEY if told.needs_key else PERSONAL
-    yield "Reply yes, maybe or no to answer."
+        yield say(PERSONAL_NEEDS_KEY if told.needs_key else PERSONAL)
+    yield say(N_("Reply yes, maybe or no to answer."))

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import gettext
-import io
 from datetime import UTC, datetime
-from pathlib import Path
 
 import msgspec
 import pytest
-from babel.messages.catalog import Catalog
-from babel.messages.extract import extract
-from babel.messages.mofile import write_mo
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podium_protocol.live import message_texts as texts
 from podium_protocol.live.message_texts import (
-    Language,
     Subject,
     render,
     spoken_distance,
@@ -236,30 +228,3 @@ def test_distances_are_spoken(seconds: int, words: str) -> None:
 def test_times_are_spoken_in_the_zone_of_the_session(zone: str, words: str) -> None:
     """An unknown zone falls back to UTC and says so."""
     assert spoken_time(START, zone) == words
-
-
-@pytest.fixture(scope="module")
-def german() -> Language:
-    """A real catalogue: every sentence that Babel extracts, set in quotation marks, compiled and loaded by gettext."""
-    catalog = Catalog(locale="de")
-    source = io.BytesIO(Path(texts.__file__).read_bytes())
-    for _, message, _, _ in extract("python", source, keywords={"N_": None, "ngettext": (1, 2)}):
-        if isinstance(message, str):
-            catalog.add(message, f"«{message}»")
-        else:
-            catalog.add(tuple(message), tuple(f"«{form}»" for form in message))
-    compiled = io.BytesIO()
-    write_mo(compiled, catalog)
-    compiled.seek(0)
-    return Language(gettext.GNUTranslations(compiled), "de")
-
-
-@pytest.mark.parametrize("message", list(ReminderMessage))
-def test_another_catalogue_is_used_throughout(message: ReminderMessage, german: Language) -> None:
-    """Each line but the date and the links comes out of the catalogue of the reader."""
-    subject = msgspec.structs.replace(SUBJECT, moved_from=START - HOUR, cancel_reason="Ill.")
-    rendered = render(message, subject, due_at=START - HOUR, now=START - 1800, language=german)
-    date = "Dienstag, 1. Dezember 2026, 18:00 (Europe/Berlin, UTC+01:00)"
-    assert date in rendered.text
-    for section in rendered.text.split("\n\n"):
-        assert section.startswith(("«", "https://")) or section == date
