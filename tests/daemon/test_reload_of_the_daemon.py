@@ -100,7 +100,9 @@ def _relays(daemon: Daemon) -> tuple[object, ...]:
 
 def _work(daemon: Daemon) -> tuple[object, ...]:
     """The bits that are done for a relay that asks for ten."""
-    daemon.parts.relays.pool._known(normalise(HERE) or "")._information.limits = RelayLimits(min_pow_difficulty=10)
+    daemon.parts.relays.pool._relays.known(normalise(HERE) or "")._information.limits = RelayLimits(
+        min_pow_difficulty=10
+    )
     return (daemon.parts.relays.mining._bits(), daemon.parts.relays.asked_by([HERE]).work)
 
 

@@ -1,7 +1,8 @@
 """All relays together: subscriptions, publishing, fetching, and the state of each relay.
 
 Configured relays are kept open. Others, such as the message relays of recipients, are opened when there is something to
-do there and closed again; a stranger chose their URLs, so they are guarded (`addresses`) and we never log in to them.
+do there and closed again (`known_relays`). A stranger chose their URLs, so they are guarded (`addresses`) and we never
+log in to them.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ from podium_daemon.relays.addresses import (
 )
 from podium_daemon.relays.connection import RelayConnection
 from podium_daemon.relays.incoming import Incoming, OnEose, Sink
+from podium_daemon.relays.known_relays import KnownRelays
 from podium_daemon.relays.paged_fetch import MAX_BYTES, FetchedFromRelay, FetchResult, PagedFetch
-from podium_daemon.relays.places import MAX_STRANGERS, NoPlace, Places
 from podium_daemon.relays.publishing import (
     MAX_ON_THE_WAY,
     OnOutcome,
@@ -42,12 +43,9 @@ from podium_daemon.relays.relay_state import (
     PoolRelay,
     RelayStatus,
     SinceFor,
-    relays_by_url,
 )
 from podium_daemon.runtime.clock import Clock, SystemClock
 from podium_daemon.runtime.supervisor import Stop
-from podium_daemon.runtime.tasks import uncancelled
-from podium_protocol import relay_url
 from podium_protocol.errors import InvalidInput
 from podium_protocol.events import SignedEvent
 from podium_protocol.filters import Filter
@@ -111,13 +109,8 @@ class RelayPool:
         self._lookup = lookup or SystemLookup()
         self._permitted = tuple(permitted)
         self._tls = tls or ssl.create_default_context()
-        self._configured: dict[str, RelayConnection] = {}
-        self._strangers: dict[str, RelayConnection] = {}
-        self._places = Places()
         self._subscriptions: dict[str, _Subscription] = {}
-        self._stops: dict[RelayConnection, Stop] = {}
-        self._group: asyncio.TaskGroup | None = None
-        self._is_over = False
+        self._relays = KnownRelays(self._connection, self._clock)
         self.configure(relays)
 
     # -- the relays ----------------------------------------------------------------------------------------------------
@@ -128,16 +121,7 @@ class RelayPool:
         Raises:
             InvalidInput: a relay's URL is none, or is listed twice. Nothing has changed then.
         """
-        wanted = relays_by_url(relays)
-        for url, connection in tuple(self._configured.items()):
-            if wanted.get(url) != connection.relay:
-                del self._configured[url]
-                self._end(connection)
-        for url, relay in wanted.items():
-            if url not in self._configured:
-                if (stranger := self._strangers.pop(url, None)) is not None:
-                    self._end(stranger)
-                self._configured[url] = self._make(relay, is_configured=True)
+        self._relays.configure(relays)
 
     def ensure(self, url: str, whose: str = "") -> str | AddressRefused:
         """Add a relay that is not configured, to be opened when there is something to do; return its normalised URL.
@@ -145,34 +129,23 @@ class RelayPool:
         Its host is resolved and checked each time it is opened. `whose`: the recipient for whom it is, who gets a fair
         share of the places (`places`). If there is no place now, the refusal says when to ask again.
         """
-        if (normal := relay_url.normalise(url)) is None:
-            return AddressRefused(url[:200], "it is no ws or wss URL")
-        if normal in self._configured or normal in self._strangers:
-            return normal
-        answer = self._places.request_place(normal, whose, self._strangers, self._clock.monotonic())
-        if isinstance(answer, NoPlace):
-            reason = f"the {MAX_STRANGERS} places for recipients' relays are in use: later"
-            return AddressRefused(normal, reason, is_lasting=False, retry_after=answer.seconds)
-        if answer.instead_of is not None:
-            self._end(self._strangers.pop(answer.instead_of), "others needed its place")
-        self._strangers[normal] = self._make(PoolRelay(normal, auth=False), is_configured=False)
-        return normal
+        return self._relays.ensure(url, whose)
 
     def urls(self, flag: Flag) -> tuple[str, ...]:
         """The configured relays with this flag, in the order of the configuration."""
-        return tuple(url for url, one in self._configured.items() if getattr(one.relay, flag))
+        return tuple(url for url, one in self._relays.configured.items() if getattr(one.relay, flag))
 
     def states(self) -> tuple[RelayStatus, ...]:
         """The state of each configured relay, then of the other known ones."""
-        return tuple(one.status() for one in (*self._configured.values(), *self._strangers.values()))
+        return tuple(one.status() for one in self._relays.all())
 
     def limits_of(self, urls: Iterable[str]) -> tuple[RelayLimits, ...]:
         """The limits of the known relays among `urls` (NIP-11), as last read; no request is made."""
-        return tuple(connection.limits for url in urls if (connection := self._find(url)) is not None)
+        return tuple(connection.limits for url in urls if (connection := self._relays.find(url)) is not None)
 
     def connections_of(self, url: str) -> int:
         """The number of connections to a relay that were opened so far; 0 for an unknown relay."""
-        connection = self._find(url)
+        connection = self._relays.find(url)
         return 0 if connection is None else connection.status().connections
 
     async def until(self, url: str, *states: ConnectionState) -> None:
@@ -181,11 +154,11 @@ class RelayPool:
         Raises:
             KeyError: it is not known.
         """
-        await self._known(url).until(*states)
+        await self._relays.known(url).until(*states)
 
     def report_violation(self, url: str, *violations: Violation) -> None:
         """Count faults of a relay that were found in its events; too many put it in the penalty box."""
-        if (connection := self._find(url)) is not None:
+        if (connection := self._relays.find(url)) is not None:
             connection.report_violation(*violations)
 
     # -- subscriptions -------------------------------------------------------------------------------------------------
@@ -226,12 +199,12 @@ class RelayPool:
     def unsubscribe(self, name: str) -> None:
         """End a subscription."""
         if self._subscriptions.pop(name, None) is not None:
-            for connection in self._all():
+            for connection in self._relays.all():
                 connection.unsubscribe(name)
 
     def filters_of(self, url: str, name: str) -> tuple[Filter, ...]:
         """The filters last sent to that relay under this name, against which its events are checked; may be empty."""
-        connection = self._find(url)
+        connection = self._relays.find(url)
         return (connection.filters_of(name) or ()) if connection is not None else ()
 
     # -- publishing ----------------------------------------------------------------------------------------------------
@@ -278,7 +251,7 @@ class RelayPool:
             for event in handed:
                 tell(PublishOutcome(event.id, normal.url, verdict, later, was_tried=False))
             return
-        connection = self._known(normal)
+        connection = self._relays.known(normal)
         for event in handed:
             connection.publish(event, tell)
 
@@ -309,25 +282,15 @@ class RelayPool:
         normal = self.ensure(url)
         if isinstance(normal, AddressRefused):
             return FetchedFromRelay(normal.url, (), normal.reason)
-        return await PagedFetch(self._known(normal), filters, at_most, max_bytes).run(within)
+        return await PagedFetch(self._relays.known(normal), filters, at_most, max_bytes).run(within)
 
     # -- running -------------------------------------------------------------------------------------------------------
 
     async def run(self, stop: Stop) -> None:
         """Keep the connections until the stop."""
-        try:
-            async with asyncio.TaskGroup() as group:
-                self._group = group
-                for connection in self._all():
-                    self._start(connection)
-                await stop.wait()
-                self._group, self._is_over = None, True
-                for connection in tuple(self._stops):
-                    self._end(connection)
-        finally:
-            self._group, self._is_over = None, True
+        await self._relays.run(stop)
 
-    def _make(self, relay: PoolRelay, *, is_configured: bool) -> RelayConnection:
+    def _connection(self, relay: PoolRelay, is_configured: bool) -> RelayConnection:
         connection = RelayConnection(
             relay,
             is_configured=is_configured,
@@ -342,42 +305,14 @@ class RelayPool:
         for name, subscription in self._subscriptions.items():
             if _concerns(subscription, connection):
                 connection.subscribe(name, subscription.filters, subscription.since_for)
-        self._start(connection)
         return connection
 
-    def _start(self, connection: RelayConnection) -> None:
-        if self._is_over:
-            connection.never_run()
-        elif self._group is not None:
-            stop = self._stops[connection] = Stop(self._clock)
-            name = f"relay {connection.url}"
-            task = self._group.create_task(uncancelled(connection.run(stop), name), name=name)
-            task.add_done_callback(lambda _: self._stops.pop(connection, None))
-
-    def _end(self, connection: RelayConnection, why: str | None = None) -> None:
-        if why is not None:
-            connection.farewell = why
-        if (stop := self._stops.get(connection)) is not None:
-            stop.set()
-        else:
-            connection.never_run()
-
     def _apply(self, name: str, subscription: _Subscription) -> None:
-        for connection in self._all():
+        for connection in self._relays.all():
             if _concerns(subscription, connection):
                 connection.subscribe(name, subscription.filters, subscription.since_for)
             else:
                 connection.unsubscribe(name)
-
-    def _all(self) -> tuple[RelayConnection, ...]:
-        return (*self._configured.values(), *self._strangers.values())
-
-    def _known(self, normal: str) -> RelayConnection:
-        return self._configured.get(normal) or self._strangers[normal]
-
-    def _find(self, url: str) -> RelayConnection | None:
-        normal = relay_url.normalise(url) or ""
-        return self._configured.get(normal) or self._strangers.get(normal)
 
     def _ensured(self, url: str) -> str:
         if isinstance(normal := self.ensure(url), AddressRefused):
