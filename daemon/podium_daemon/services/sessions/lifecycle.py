@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
 
 import msgspec
 import structlog
 
-from podium_daemon.conference.engine import ConferenceEngine, EngineUnavailable, RoomId, RoomOpen, RoomSpec
+from podium_daemon.conference.engine import ConferenceEngine, EngineUnavailable, RoomOpen, RoomSpec
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.runtime.outcomes import Rejection, Slug, slug_of
 from podium_daemon.runtime.reconcile_loop import run_reconcile_loop
 from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.runtime.tasks import wait_for_first
 from podium_daemon.services.sessions.agenda import Agenda
+from podium_daemon.services.sessions.moves import SessionMoves
 from podium_daemon.writers.event_writer import EventWriter
 from podium_daemon.writers.live_status import StatusEvents
-from podium_daemon.writers.private_outbox import PrivateOutbox, status_letter
-from podium_protocol.events import Pubkey, UnsignedEvent, VerifiedEvent
-from podium_protocol.live.lifecycle import OVER, Run, SessionState, Trigger, begin_run, end_run, move
+from podium_daemon.writers.private_outbox import PrivateOutbox
+from podium_protocol.events import Pubkey
+from podium_protocol.live.lifecycle import SessionState, Trigger
 from podium_protocol.live.lifecycle_rules import (
     Blocked,
     BlockReason,
@@ -39,7 +40,6 @@ from podium_protocol.live.lifecycle_rules import (
     next_wakeup,
 )
 from podium_storage.changes import Batch
-from podium_storage.database import Transaction
 from podium_storage.store import Store
 from podium_storage.table.models import IntervalRow, LiveSessionRow
 
@@ -80,15 +80,8 @@ class LifecycleSettings(msgspec.Struct, frozen=True, kw_only=True):
     room_of: Callable[[LiveSessionRow], RoomSpec]
 
 
-class _Written(NamedTuple):
-    before: LiveSessionRow
-    row: LiveSessionRow
-    events: Sequence[VerifiedEvent]
-    memory: UnsignedEvent | None
-
-
 class Lifecycle:
-    """Owns the state of every session. A state change, its signed event and its outbox rows are one transaction."""
+    """Owns the state of every session: moves it when time, facts or a leader ask for it."""
 
     name = "lifecycle"
 
@@ -115,13 +108,10 @@ class Lifecycle:
         """
         self._settings = settings
         self._at_start = at_start
-        self._at_end = at_end
         self._is_announced = True
         self._announce_at = 0.0
         self._room_at: float | None = None  # when the room is checked again; None before it was announced
         self._store = store
-        self._event_writer = event_writer
-        self._private_outbox = private_outbox
         self._status = status
         self._engine = engine
         self._is_instructor = is_instructor
@@ -130,6 +120,16 @@ class Lifecycle:
         self._caught_up = caught_up
         self._up_since = int(clock.now())
         self._agenda = Agenda(store)
+        self._moves = SessionMoves(
+            store,
+            self._agenda,
+            event_writer=event_writer,
+            private_outbox=private_outbox,
+            status=status,
+            engine=engine,
+            clock=clock,
+            at_end=at_end,
+        )
         self._look_at_all_at = 0
         self._reading: asyncio.Future[object] | None = None  # while the past is being read, and sessions are started
 
@@ -213,7 +213,7 @@ class Lifecycle:
             return Rejection(slug_of(blocked.reason), detail, "`podium session show` says when it may.")
         if trigger is not Trigger.MANUAL_END and (refused := await self._open(row)):
             return refused
-        return await self._moved(row, trigger, now)
+        return await self._moves.move(row, trigger, now)
 
     async def _turn(self, batch: Batch) -> float | None:
         now = int(self._clock.now())
@@ -244,7 +244,7 @@ class Lifecycle:
                 wakeup, is_stale = (now + 1, False) if await self._waits(row, now) else await self._attend(row, now)
                 self._agenda.note(row, wakeup)
                 stale += [row] if is_stale else []
-            await self._commit([(row, row) for row in stale])
+            await self._moves.commit([(row, row) for row in stale])
             if self._clock.monotonic() >= until:
                 break
         return is_any
@@ -286,13 +286,13 @@ class Lifecycle:
                 if refused := await self._open(row):
                     await self._block(row, refused.detail)
                     return now + 30, False
-                await self._moved(row, trigger, now)
+                await self._moves.move(row, trigger, now)
                 return now, False
             case End(trigger, at):
-                await self._moved(row, trigger, at)
+                await self._moves.move(row, trigger, at)
                 return now, False
             case Cancel() | TakeBack() as decision:
-                await self._moved(row, Trigger.CANCEL if isinstance(decision, Cancel) else Trigger.TAKEN_BACK, now)
+                await self._moves.move(row, Trigger.CANCEL if isinstance(decision, Cancel) else Trigger.TAKEN_BACK, now)
                 return now, False
             case Warn(ends_at):
                 await self._warn(row, ends_at, now)
@@ -336,102 +336,12 @@ class Lifecycle:
             return Rejection(Slug.ENGINE, str(error), "It is tried again every half minute.")
         return None if isinstance(opened, RoomOpen) else opened
 
-    async def _moved(self, row: LiveSessionRow, trigger: Trigger, at: int) -> LiveSessionRow | None:
-        after = moved(row, trigger, at)
-        if not await self._commit([(row, after)]):
-            return None
-        _log.info(
-            "a session moved", action="session.moved", session=row.session_address, trigger=trigger, state=after.state
-        )
-        if after.state in OVER and after.conference_room_id is not None:
-            try:
-                if self._at_end is not None:
-                    await self._at_end(row.session_address)
-            finally:
-                await self._engine.close_room(RoomId(after.conference_room_id))
-        return after
-
     async def _warn(self, row: LiveSessionRow, ends_at: int, now: int) -> None:
         # stored first: a daemon that dies in between must not warn twice
-        if await self._put(row, msgspec.structs.replace(row, warned_at=now, version=row.version + 1)):
+        if await self._moves.put(row, msgspec.structs.replace(row, warned_at=now, version=row.version + 1)):
             await self._notify(row.session_address, f"This session ends in {max(1, round((ends_at - now) / 60))} min.")
 
     async def _block(self, row: LiveSessionRow, reason: str) -> None:
         if row.blocked_reason != reason:
             _log.warning("a session cannot start", action="session.blocked", session=row.session_address, reason=reason)
-            await self._put(row, msgspec.structs.replace(row, blocked_reason=reason, version=row.version + 1))
-
-    async def _commit(self, moves: Sequence[tuple[LiveSessionRow, LiveSessionRow]]) -> bool:
-        """Store rows (before, after) together with the signed events that show them, in one transaction.
-
-        Returns whether all of them were stored: one that another task changed first is left out, and looked at again.
-        """
-        if not moves:
-            return True
-        shown = await self._status.events_of([after for _, after in moves])
-        written = [await self._written(*move, events) for move, events in zip(moves, shown, strict=True)]
-
-        async def scope(tx: Transaction) -> bool:
-            sessions = self._store.sessions.within(tx)
-            stored = await sessions.bulk_get([one.before.id for one in written if one.before.id is not None])
-            current = {row.session_address: row.version for row in stored if row is not None}
-            fresh = [one for one in written if current.get(one.before.session_address) == one.before.version]
-            await sessions.bulk_put([one.row for one in fresh])
-            await self._event_writer.add_many(tx, [(one.row.session_address, one.events) for one in fresh])
-            letters = [status_letter(one.row, one.memory) for one in fresh if one.memory is not None]
-            await self._private_outbox.add(tx, letters)
-            return len(fresh) == len(written)
-
-        is_all = await self._store.database.transact(scope)
-        if not is_all:
-            for before, _ in moves:
-                self._agenda.note(before, self._clock.now())
-        return is_all
-
-    async def _written(
-        self, before: LiveSessionRow, after: LiveSessionRow, events: Sequence[VerifiedEvent]
-    ) -> _Written:
-        # not every ten minutes, as for other people: only on a change of state, or on news after the end
-        is_news = after.state != before.state or after.state == SessionState.ENDED
-        memory = await self._status.memory_of(after) if is_news else None
-        written = [event.created_at for event in events] if memory is None else [memory.created_at]
-        created_at = max(written, default=int(self._clock.now()))
-        row = msgspec.structs.replace(self._status.refreshed_at(after, created_at), version=before.version + 1)
-        return _Written(before, row, events, memory)
-
-    async def _put(self, before: LiveSessionRow, after: LiveSessionRow) -> bool:
-        """Store the row; False if another task changed it first."""
-
-        async def scope(tx: Transaction) -> bool:
-            if not await self._is_current(tx, before):
-                return False
-            await self._store.sessions.within(tx).put(after)
-            return True
-
-        return await self._store.database.transact(scope)
-
-    async def _is_current(self, tx: Transaction, row: LiveSessionRow) -> bool:
-        assert row.id is not None, "rows that were read have an id"
-        stored = await self._store.sessions.within(tx).get(row.id)
-        return stored is not None and stored.version == row.version
-
-
-def moved(row: LiveSessionRow, trigger: Trigger, at: int) -> LiveSessionRow:
-    """The row after a legal move.
-
-    Raises:
-        IllegalMove: the table has no such move.
-    """
-    before, after = SessionState(row.state), move(SessionState(row.state), trigger)
-    runs = tuple(Run(*run) for run in row.runs)
-    changed = msgspec.structs.replace(row, state=after.value, blocked_reason=None)
-    if after is SessionState.ACTIVE:
-        runs = begin_run(runs, at)
-        changed = msgspec.structs.replace(changed, started_at=at, ended_at=None, end_reason=None, warned_at=None)
-    elif after is SessionState.SCHEDULED:
-        changed = msgspec.structs.replace(changed, ended_at=None, end_reason=None, warned_at=None)
-    elif after in OVER:
-        if before is SessionState.ACTIVE:
-            runs = end_run(runs, max(at, runs[-1].start))
-        changed = msgspec.structs.replace(changed, ended_at=at, end_reason=trigger.value.replace(" ", "_"))
-    return msgspec.structs.replace(changed, runs=tuple((run.start, run.end) for run in runs))
+            await self._moves.put(row, msgspec.structs.replace(row, blocked_reason=reason, version=row.version + 1))
