@@ -19,7 +19,7 @@ from podium_daemon.services.people.nip05_lookup import look_up
 from podium_daemon.services.recording.segments import Notify
 from podium_daemon.signers.instructors import InstructorSigning
 from podium_daemon.signers.signer import LocalSigner
-from podium_daemon.web.views import PageLinks
+from podium_daemon.web.session_views import PageLinks
 from podium_daemon.writers.gift_wrapper import ListsRead
 from podium_protocol.errors import InvalidInput
 from podium_protocol.events import Pubkey, SignedEvent

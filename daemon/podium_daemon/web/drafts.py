@@ -14,7 +14,7 @@ from podium_daemon.api.sessions import DraftOut, SessionDraftIn, SessionEditIn
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.runtime.outcomes import Slug
 from podium_daemon.web.problems import Problem
-from podium_daemon.web.views import was_cancelled
+from podium_daemon.web.session_views import was_cancelled
 from podium_protocol import kinds
 from podium_protocol.addresses import Address
 from podium_protocol.events import EventId, Pubkey, UnsignedEvent

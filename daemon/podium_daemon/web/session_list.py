@@ -78,7 +78,7 @@ class SessionList:
             self._kept.clear()
 
     async def _read(self, asked: Asked, viewer: Caller | None) -> Told:
-        shown = await self._views.sessions(
+        shown = await self._views.sessions.part(
             asked.state, viewer, newest_first=asked.order == "newest", limit=asked.limit + 1, offset=asked.offset
         )
         following = asked.offset + asked.limit if len(shown) > asked.limit else None

@@ -230,13 +230,13 @@ class StreamHub:
         if topic.row is None:
             topic.text = None
             return
-        topic.text = (await self._views.session(topic.row)).model_dump_json(by_alias=True)
+        topic.text = (await self._views.sessions.one(topic.row)).model_dump_json(by_alias=True)
         topic.digest = digest_of(topic.text)
 
     async def _read_questions(self, topic: Channel) -> None:
         if topic.row is None:
             return
-        for leading, seen in (await both_views(self._store, topic.row, self._views.names_of)).items():
+        for leading, seen in (await both_views(self._store, topic.row, self._views.people.names_of)).items():
             text = seen.model_dump_json(by_alias=True)
             topic.questions[leading] = text, digest_of(text)
 

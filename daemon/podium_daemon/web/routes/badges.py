@@ -50,7 +50,7 @@ async def list_badges(context: InContext, caller: KeyCaller, reference: str) -> 
     if not leads(row, caller):
         raise forbidden("only the instructor and co-hosts see who asked for a badge")
     asked = await context.badges.asked(row)
-    names = await context.views.names_of(row, (one.pubkey for one in asked))
+    names = await context.views.people.names_of(row, (one.pubkey for one in asked))
     badges = tuple(
         AskedBadgeOut(
             pubkey=one.pubkey,

@@ -37,7 +37,7 @@ async def list_chat(
         ChatLine(pubkey=Pubkey(one.pubkey), text=one.text, sent_at=one.sent_at, private=one.private, sealed=one.sealed)
         for one in await context.rooms.chat.lines(row.session_address)
     ]
-    names = await context.views.names_of(row, (line.pubkey for line in lines))
+    names = await context.views.people.names_of(row, (line.pubkey for line in lines))
     headers = {"Content-Disposition": 'attachment; filename="chat.txt"'}
     text = transcript(row.title, lines, names)
     return Response(text, media_type="text/plain; charset=utf-8", headers=headers)
@@ -61,7 +61,7 @@ async def delete_chat_line(context: InContext, caller: KeyCaller, reference: str
 
 async def _chat(context: Context, row: LiveSessionRow) -> ChatOut:
     kept = await context.rooms.chat.lines(row.session_address)
-    names = await context.views.names_of(row, (one.pubkey for one in kept))
+    names = await context.views.people.names_of(row, (one.pubkey for one in kept))
     lines = [
         ChatLineOut(
             id=one.id or 0,

@@ -58,7 +58,7 @@ def _shown(context: Context) -> InstructorsOut:
             InstructorOut(
                 pubkey=pubkey,
                 npub=nip19.encode_npub(Pubkey(pubkey)),
-                name=context.views.name_of(Pubkey(pubkey)),
+                name=context.views.people.name_of(Pubkey(pubkey)),
                 listed_in="list" if pubkey in added else "configuration",
             )
             for pubkey in context.service().instructors

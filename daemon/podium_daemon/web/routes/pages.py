@@ -128,7 +128,7 @@ def _preview(context: Context, row: LiveSessionRow) -> Preview:
     return preview_of(
         row,
         service=context.calendar().name,
-        instructor=context.views.name_of(Pubkey(row.instructor_pubkey)),
+        instructor=context.views.people.name_of(Pubkey(row.instructor_pubkey)),
         url=page,
         card=f"{page}/card.svg",
     )

@@ -40,14 +40,14 @@ async def draft_rsvp(context: InContext, caller: OptionalCaller, reference: str,
 async def list_people_names(context: InContext, caller: AnyCaller, reference: str, wish: NamesIn) -> PeopleNamesOut:
     """The names of people of this session, for a page that shows them. It tells two of the same name apart itself."""
     row = await context.views.resolve(reference, caller)
-    return PeopleNamesOut(names=await context.views.own_names(row, wish.pubkeys))
+    return PeopleNamesOut(names=await context.views.people.own_names(row, wish.pubkeys))
 
 
 @router.get("/rsvps")
 async def list_rsvps(context: InContext, caller: AnyCaller, reference: str) -> RsvpsOut:
     """RSVPs with seats and waiting-list positions."""
     row = await context.views.resolve(reference, caller)
-    return RsvpsOut(rsvps=tuple(await context.views.rsvps(row, _only(context, row, caller))))
+    return RsvpsOut(rsvps=tuple(await context.views.answers.rsvps(row, _only(context, row, caller))))
 
 
 @router.get("/answers")
@@ -62,7 +62,7 @@ async def list_answers(
     row = await context.views.resolve(reference, caller)
     if not leads(row, caller):
         raise forbidden("only the instructor and co-hosts see who answered")
-    part = await context.views.answers(row, offset=offset, limit=limit)
+    part = await context.views.answers.part(row, offset=offset, limit=limit)
     return AnswersOut(rsvps=tuple(part.rsvps), reminders=tuple(part.reminders), total=part.total)
 
 
@@ -77,7 +77,7 @@ async def list_attendance(
     row = await context.views.resolve(reference, caller)
     only = _only(context, row, caller)
     if format is None:
-        return AttendancesOut(attendance=tuple(await context.views.attendance(row, only)))
+        return AttendancesOut(attendance=tuple(await context.views.attendance.rows(row, only)))
     if only is not None:
         raise forbidden("only the instructor and co-hosts export attendance")
     if format == "csv":
@@ -95,8 +95,8 @@ async def list_reminders(context: InContext, caller: AnyCaller, reference: str) 
     """The ledger: for each person and message its state, and the relays' answers."""
     row = await context.views.resolve(reference, caller)
     only = _only(context, row, caller)
-    rows = tuple(await context.views.reminders(row, only))
-    unreachable = tuple(await context.views.unreachable(row, only))
+    rows = tuple(await context.views.answers.reminders(row, only))
+    unreachable = tuple(await context.views.answers.unreachable(row, only))
     return RemindersOut(reminders=rows, summary=dict(Counter(each.state for each in rows)), unreachable=unreachable)
 
 
@@ -106,13 +106,13 @@ async def list_named_people(context: InContext, caller: KeyCaller, reference: st
     row = await context.views.resolve(reference, caller)
     if not leads(row, caller):
         raise forbidden("only the instructor and co-hosts see who is invited")
-    return NamedPeopleOut(people=tuple(await context.views.named_people(row)))
+    return NamedPeopleOut(people=tuple(await context.views.answers.named_people(row)))
 
 
 async def _people_csv(context: Context, row: LiveSessionRow) -> str:
     answers = await context.store.rsvps.where("lessonId").equals(row.session_address).to_list()
     return attendance_csv.people(
-        await context.views.attendance(row, None),
+        await context.views.attendance.rows(row, None),
         answers={each.pubkey: each.status for each in answers},
     )
 

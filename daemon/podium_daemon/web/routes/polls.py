@@ -105,7 +105,7 @@ def _counted(result: PollResult) -> str:
 
 async def _named(context: Context, row: LiveSessionRow, result: PollResult, votes: list[PollVoteRow]) -> str:
     poll = result.row
-    names = await context.views.names_of(row, (vote.pubkey for vote in votes))
+    names = await context.views.people.names_of(row, (vote.pubkey for vote in votes))
     quiz = Poll(question=poll.question, options=poll.options, right=poll.right)
     rows = (
         (

@@ -21,7 +21,7 @@ router = APIRouter(prefix="/api/sessions/{reference}/questions", tags=["question
 async def list_questions(context: InContext, caller: OptionalCaller, reference: str) -> QuestionsOut:
     """Questions and answers; to a call signed by instructor or co-host also those that wait or are hidden."""
     row = await context.views.resolve(reference, caller)
-    return await questions_of(context.store, row, context.views.names_of, leading=leads(row, caller))
+    return await questions_of(context.store, row, context.views.people.names_of, leading=leads(row, caller))
 
 
 @router.post("")
@@ -54,4 +54,4 @@ async def moderate_question(
     if not leads(row, caller):
         raise forbidden("only the instructor and co-hosts moderate questions")
     granted(await context.questions.moderate(row, question, command, caller.pubkey))
-    return await questions_of(context.store, row, context.views.names_of, leading=True)
+    return await questions_of(context.store, row, context.views.people.names_of, leading=True)

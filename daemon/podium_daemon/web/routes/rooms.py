@@ -240,7 +240,9 @@ async def switch_recording(context: InContext, caller: KeyCaller, reference: str
 
 async def _people(context: Context, row: LiveSessionRow, seated: Sequence[Guest]) -> tuple[RoomPerson, ...]:
     removed = await context.rooms.door.removed(row)
-    names = await context.views.names_of(row, [*(one.pubkey for one in seated), *(one.pubkey for one in removed)])
+    names = await context.views.people.names_of(
+        row, [*(one.pubkey for one in seated), *(one.pubkey for one in removed)]
+    )
     members = await context.store.members.where("lessonId").equals(row.session_address).to_list()
     came = {one.pubkey: one.assurance for one in members}
     here = [
@@ -281,7 +283,7 @@ def _wants_login(proof: VerifiedEvent) -> bool:
 
 async def _hands(context: Context, row: LiveSessionRow) -> tuple[HandOut, ...]:
     hands = context.rooms.hands(row)
-    names = await context.views.names_of(row, (hand.pubkey for hand in hands))
+    names = await context.views.people.names_of(row, (hand.pubkey for hand in hands))
     return tuple(
         HandOut(pubkey=hand.pubkey, npub=nip19.encode_npub(hand.pubkey), name=names[hand.pubkey], since=hand.since)
         for hand in hands

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -11,17 +12,18 @@ from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from podium_daemon.api.base import EventModel
-from podium_daemon.api.service import NamesOut, RelaysOut, ServiceOut
+from podium_daemon.api.service import NamesOut, RefusalOut, RelayOut, RelaysOut, ServiceOut
 from podium_daemon.api.sessions import AcceptedEvent, EventsIn, EventsOut
+from podium_daemon.relays.relay_state import RelayStatus
 from podium_daemon.runtime.outcomes import Slug
 from podium_daemon.web.context import InContext, granted
 from podium_daemon.web.login import OptionalCaller
 from podium_daemon.web.metrics import exposition
 from podium_daemon.web.problems import Problem, also
 from podium_daemon.web.strict_json import StrictRoute
-from podium_daemon.web.views import relay_out
 from podium_protocol.events import EventId, Pubkey, Rejected, SignedEvent, VerifiedEvent, verify
 from podium_protocol.nips import nip05, nip11
+from podium_protocol.text import single_line
 
 _RELAY_INFORMATION: Final[dict[int | str, dict[str, Any]]] = {
     200: {"description": "The document of NIP-11.", "content": {nip11.MEDIA_TYPE: {"schema": {"type": "object"}}}}
@@ -44,7 +46,7 @@ async def list_names(context: InContext, response: Response, name: str | None = 
     Pages of any origin may read it, as NIP-05 demands.
     """
     response.headers["Access-Control-Allow-Origin"] = "*"
-    staff = {Pubkey(pubkey): context.views.name_of(Pubkey(pubkey)) for pubkey in context.service().instructors}
+    staff = {Pubkey(pubkey): context.views.people.name_of(Pubkey(pubkey)) for pubkey in context.service().instructors}
     names = nip05.names_of(context.service_pubkey, staff)
     wanted = names if name is None else {name: names[name]} if name in names else {}
     return NamesOut(names=dict(wanted))
@@ -56,7 +58,8 @@ async def list_relays(context: InContext) -> RelaysOut:
     pending, partial = await context.outbox.pending_by_relay(), context.partial()
     return RelaysOut(
         relays=tuple(
-            relay_out(relay, pending.get(relay.url, 0), partial.get(relay.url, {})) for relay in context.relays.states()
+            _relay_out(relay, pending.get(relay.url, 0), partial.get(relay.url, {}))
+            for relay in context.relays.states()
         )
     )
 
@@ -142,3 +145,25 @@ def checked(model: EventModel) -> VerifiedEvent:
 
 def _bad_event(detail: str) -> Problem:
     return Problem(Slug.BAD_EVENT, f"the event is not valid: {detail}", "Sign the draft again.")
+
+
+_MAX_NOTICE: Final = 200
+
+
+def _relay_out(relay: RelayStatus, pending: int, partial: Mapping[str, str]) -> RelayOut:
+    """The state of one relay; `pending` events wait for it, `partial` are subscriptions read only in part."""
+    last = relay.last_refusal
+    return RelayOut(
+        url=relay.url,
+        state=relay.state,
+        read=relay.read,
+        write=relay.write,
+        dm=relay.dm,
+        last_error=relay.last_error,
+        last_refusal=None if last is None else RefusalOut(words=last.words, at=int(last.at), count=last.count),
+        last_notice=None if relay.last_notice is None else single_line(relay.last_notice, _MAX_NOTICE),
+        closed_subscriptions=dict(relay.closed_subscriptions),
+        partial=dict(partial),
+        limits=msgspec.to_builtins(relay.limits),
+        pending=pending,
+    )

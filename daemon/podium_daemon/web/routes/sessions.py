@@ -102,7 +102,7 @@ async def list_passed_over(context: InContext, caller: KeyCaller) -> PassedOvers
 @router.get("/{reference}")
 async def show_session(context: InContext, caller: OptionalCaller, reference: str) -> SessionOut:
     """One session. `reference`: naddr, address, or a unique prefix of its `d`."""
-    return await context.views.session(await context.views.resolve(reference, caller))
+    return await context.views.sessions.one(await context.views.resolve(reference, caller))
 
 
 @router.get("/{reference}/series")
@@ -145,18 +145,18 @@ async def draft_restoration(context: InContext, caller: KeyCaller, reference: st
 async def start_session(context: InContext, caller: KeyCaller, reference: str) -> SessionOut:
     """Start now. The login of this call is the signed command of the instructor or a co-host."""
     row = await context.views.resolve(reference, caller)
-    return await context.views.session(granted(await context.lifecycle.start(row.session_address, caller.pubkey)))
+    return await context.views.sessions.one(granted(await context.lifecycle.start(row.session_address, caller.pubkey)))
 
 
 @router.post("/{reference}/end")
 async def end_session(context: InContext, caller: KeyCaller, reference: str) -> SessionOut:
     """End now."""
     row = await context.views.resolve(reference, caller)
-    return await context.views.session(granted(await context.lifecycle.end(row.session_address, caller.pubkey)))
+    return await context.views.sessions.one(granted(await context.lifecycle.end(row.session_address, caller.pubkey)))
 
 
 @router.post("/{reference}/reopen")
 async def reopen_session(context: InContext, caller: KeyCaller, reference: str) -> SessionOut:
     """Reopen a session shortly after its end; a second run is added, the first stays."""
     row = await context.views.resolve(reference, caller)
-    return await context.views.session(granted(await context.lifecycle.reopen(row.session_address, caller.pubkey)))
+    return await context.views.sessions.one(granted(await context.lifecycle.reopen(row.session_address, caller.pubkey)))

@@ -164,7 +164,9 @@ class _View:
             return news
         if listener.own_changed:
             listener.own_changed = False
-            news += self._fresh("me", _json(await self._context.views.own_rows(topic.row, self._viewer.pubkey)))
+            news += self._fresh(
+                "me", _json(await self._context.views.attendance.own_rows(topic.row, self._viewer.pubkey))
+            )
         if leads(topic.row, self._viewer):
             store = self._context.store
             names = {
@@ -199,15 +201,15 @@ class _View:
         views, store = self._context.views, self._context.store
         news: list[str] = []
         if changed & {store.rsvps.name, store.ledger.name, store.letters.name}:
-            part = await views.answers(row, offset=0, limit=self._rows)
+            part = await views.answers.part(row, offset=0, limit=self._rows)
             news += self._fresh("rsvps", _listed(part.rsvps, part.total))
             news += self._fresh("reminders", _listed(part.reminders, len(part.reminders)))
-            news += self._fresh("unreachable", _listed(*await views.first_unreachable(row, self._rows)))
+            news += self._fresh("unreachable", _listed(*await views.answers.first_unreachable(row, self._rows)))
         if changed & {store.sessions.name, store.letters.name}:
-            named = await views.named_people(row)
+            named = await views.answers.named_people(row)
             news += self._fresh("named", _listed(named[: self._rows], len(named)))
         if changed & {store.attendance.name, store.watches.name}:
-            news += self._fresh("attendance", _listed(*await views.first_attendance(row, self._rows)))
+            news += self._fresh("attendance", _listed(*await views.attendance.first_rows(row, self._rows)))
         room: RoomOut = await show_room(self._context, viewer, row.session_address)
         return [*news, *self._fresh("room", _json(room))]
 

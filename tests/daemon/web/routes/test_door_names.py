@@ -32,7 +32,7 @@ async def profile(here: Site, key: SecretKey, name: str) -> None:
 
 async def called(here: Site, row: LiveSessionRow, key: SecretKey) -> str:
     """What the person's own page is told that they are called."""
-    names = await here.views.names_of(await here.here.row(row.session_address), [key.pubkey])
+    names = await here.views.people.names_of(await here.here.row(row.session_address), [key.pubkey])
     return names[key.pubkey]
 
 

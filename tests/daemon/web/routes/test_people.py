@@ -132,8 +132,8 @@ async def test_a_stranger_costs_no_more_than_their_own_rows(lesson: Class, name:
 async def test_who_is_out_of_reach_is_the_same_in_parts(lesson: Class) -> None:
     """The few people that a page is told are those of the full list, and so is their number."""
     views = lesson.here.views
-    whole = await views.unreachable(await lesson.here.here.row(lesson.row.session_address), None)
-    part, total = await views.first_unreachable(await lesson.here.here.row(lesson.row.session_address), 100)
+    whole = await views.answers.unreachable(await lesson.here.here.row(lesson.row.session_address), None)
+    part, total = await views.answers.first_unreachable(await lesson.here.here.row(lesson.row.session_address), 100)
     assert part == whole
     assert total == len(whole) == 1
 

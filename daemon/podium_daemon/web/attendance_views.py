@@ -1,0 +1,121 @@
+"""Attendance in the form of the API, and the rows of one person."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Literal
+
+from podium_daemon.api.attendance import AttendanceOut, IntervalOut, OwnOut
+from podium_daemon.services.attendance.observation import actual_seconds
+from podium_daemon.services.attendance.participation import Participation
+from podium_daemon.web.answer_views import AnswerViews, rows_of, rsvp_out
+from podium_daemon.web.person_names import PersonNames, person_fields
+from podium_protocol.events import Pubkey
+from podium_protocol.live.completion import percent_attended
+from podium_storage.store import Store
+from podium_storage.table.models import AttendanceRow, LiveSessionRow, WatchRow
+
+
+class AttendanceViews:
+    """Reads who attended."""
+
+    def __init__(
+        self,
+        store: Store,
+        people: PersonNames,
+        answers: AnswerViews,
+        participation: Callable[[LiveSessionRow, Pubkey], Awaitable[Participation | None]],
+    ) -> None:
+        """`participation` tells what a person's attendance consists of, once the session has ended."""
+        self._store = store
+        self._people = people
+        self._answers = answers
+        self._participation = participation
+
+    async def rows(self, row: LiveSessionRow, only: Pubkey | None) -> list[AttendanceOut]:
+        """Attendance in the order people came, or just that of `only`."""
+        chosen = sorted(await rows_of(self._store.attendance, row, only), key=lambda each: each.joined_at)
+        there = {each.pubkey for each in chosen}
+        others = [one for one in await rows_of(self._store.watches, row, only) if one.pubkey not in there]
+        names = await self._people.names_of(row, [*(each.pubkey for each in chosen), *(each.pubkey for each in others)])
+        return [*(_attendance(row, each, names[each.pubkey]) for each in chosen), *_by_watching(others, names)]
+
+    async def first_rows(self, row: LiveSessionRow, limit: int) -> tuple[list[AttendanceOut], int]:
+        """The attendance of those who came first, and how many people there are."""
+        by_session = self._store.attendance.where("lessonId").equals(row.session_address)
+        chosen, count = await by_session.order_by("joinedAt").limit(limit).to_list(), await by_session.count()
+        watched = [one for one in await rows_of(self._store.watches, row, None) if one.completed_at is not None]
+        keys = [[row.session_address, one.pubkey] for one in watched]
+        came = await self._store.attendance.where("[lessonId+pubkey]").any_of(keys).to_list() if keys else []
+        there = {each.pubkey for each in came}
+        others = [one for one in watched if one.pubkey not in there]
+        names = await self._people.names_of(row, [*(each.pubkey for each in chosen), *(each.pubkey for each in others)])
+        seen = [*(_attendance(row, each, names[each.pubkey]) for each in chosen), *_by_watching(others, names)]
+        return seen[:limit], count + len({one.pubkey for one in others})
+
+    async def own_rows(self, row: LiveSessionRow, pubkey: Pubkey) -> OwnOut:
+        """A person's own rows, read by key: a stream asks on each change."""
+        key = [row.session_address, pubkey]
+        rsvp = await self._store.rsvps.where("[lessonId+pubkey]").equals(key).first()
+        attendance = await self._store.attendance.where("[lessonId+pubkey]").equals(key).first()
+        watches = await self._store.watches.where("[lessonId+pubkey]").equals(key).to_list()
+        votes = await self._store.question_votes.where("[lessonId+pubkey]").equals(key).to_list()
+        unreachable = bool(await self._answers.unreachable(row, pubkey))
+        role: Literal["instructor", "co-host", "participant"] = "co-host" if pubkey in row.co_hosts else "participant"
+        names = await self._people.names_of(row, [pubkey])
+        name = names[pubkey]
+        participation = await self._participation(row, pubkey)
+        return OwnOut(
+            **person_fields(pubkey, name),
+            role="instructor" if pubkey == row.instructor_pubkey else role,
+            rsvp=rsvp_out(rsvp, name, unreachable, rsvp.assurance) if rsvp else None,
+            attendance=_attendance(row, attendance, name)
+            if attendance
+            else next(iter(_by_watching(watches, names)), None),
+            intervals=tuple(IntervalOut(start=one.start, end=one.end) for one in participation.intervals)
+            if participation
+            else (),
+            missing_seconds=participation.missing if participation else None,
+            voted=tuple(vote.event_id for vote in votes),
+        )
+
+
+def _by_watching(rows: Sequence[WatchRow], names: Mapping[str, str]) -> list[AttendanceOut]:
+    """People who never attended and have completed the session by its recording, each once."""
+    done = sorted((row for row in rows if row.completed_at is not None), key=lambda row: row.completed_at or 0)
+    first = {row.pubkey: row for row in reversed(done)}
+    return [
+        AttendanceOut(
+            **person_fields(row.pubkey, names[row.pubkey]),
+            joined_at=None,
+            left_at=None,
+            total_duration=0,
+            percent=0,
+            join_count=0,
+            evidence="presence",
+            assurance=row.assurance or "signature",
+            completed_at=row.completed_at,
+            completed_by="recording",
+        )
+        for row in sorted(first.values(), key=lambda row: row.completed_at or 0)
+    ]
+
+
+def _attendance(session: LiveSessionRow, row: AttendanceRow, name: str) -> AttendanceOut:
+    percent = percent_attended(
+        row.total_duration,
+        scheduled_seconds=session.ends_at - session.scheduled_at,
+        actual_seconds=actual_seconds(session, session.ended_at or 0),
+    )
+    return AttendanceOut(
+        **person_fields(row.pubkey, name),
+        joined_at=row.joined_at,
+        left_at=row.left_at,
+        total_duration=row.total_duration,
+        percent=percent,
+        join_count=row.join_count,
+        evidence=row.evidence,
+        assurance=row.assurance,
+        completed_at=row.completed_at,
+        completed_by=row.completed_by,
+    )
