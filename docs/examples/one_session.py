@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from podium_daemon.client import PodiumClient, SessionWish
-from podium_daemon.client.calling import TrainingConferenceConfig
+from podium_daemon.client.leading import conference_config_of
 from podium_daemon.keys.key_file import read_key_file
 from podium_protocol.live.rsvp import RsvpStatus
 
@@ -29,7 +29,7 @@ async def main(url: str, key_file: Path) -> None:
         await hook.rsvp(RsvpStatus.CONFIRMED)
         print(f"answered: {hook.view.rsvp_status}, starts in {hook.view.time_until_start} s")
 
-        room = await podium.calling.create_live_session(session, TrainingConferenceConfig.of(session))
+        room = await podium.calling.create_live_session(session, conference_config_of(session))
         await podium.calling.start_live_session(lesson_id)
         print(f"live: {room.join_url}")
 

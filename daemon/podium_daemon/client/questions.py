@@ -1,11 +1,10 @@
-"""Questions to a session over HTTP: read, ask, answer, withdraw; and the decisions of instructor and co-hosts."""
+"""Questions to a session over HTTP: read, ask, answer, withdraw, vote; instructor and co-hosts decide about them."""
 
 from __future__ import annotations
 
 from typing import Literal
 
 from podium_daemon.api.questions import AskedOut, QuestionOut, QuestionsOut, VotesOut
-from podium_daemon.api.rooms import RoomOut
 from podium_daemon.api.service import ServiceOut
 from podium_daemon.api.sessions import SessionOut
 from podium_daemon.client.transport import Transport, session_path
@@ -76,46 +75,3 @@ class LiveQuestions:
         if self._transport.pubkey is None:
             raise LocalProtocolError("this client has no key: give it one to sign with")
         return self._transport.pubkey
-
-
-class RoomLeading:
-    """`podium.leading`: commands on a room and the people in it. Every call raises as `PodiumClient`'s do."""
-
-    def __init__(self, transport: Transport) -> None:
-        """Call through this transport."""
-        self._transport = transport
-
-    async def lower_hands(self, reference: str, pubkeys: tuple[Pubkey, ...] | None = None) -> RoomOut:
-        """Lower these people's hands, or all (None)."""
-        body = {"everybody": True} if pubkeys is None else {"pubkeys": pubkeys}
-        return await self._transport.post(session_path(reference, "room", "hands", "lower"), RoomOut, body)
-
-    async def mute_all(self, reference: str, *, on: bool) -> RoomOut:
-        """Switch mute-all on or off: it mutes all but instructor and co-hosts, also later."""
-        return await self._transport.post(session_path(reference, "room", "mute-all"), RoomOut, {"on": on})
-
-    async def lock(self, reference: str, *, on: bool) -> RoomOut:
-        """Lock the room, so that people wait outside whatever their answer, or open it; who is in it stays."""
-        return await self._transport.post(session_path(reference, "room", "lock"), RoomOut, {"on": on})
-
-    async def mute(
-        self, reference: str, pubkey: Pubkey, kind: Literal["audio", "video", "screen"] = "audio"
-    ) -> RoomOut:
-        """Switch off one person's microphone, camera or screen; they may switch it on again."""
-        return await self._transport.post(
-            session_path(reference, "room", "mute"), RoomOut, {"pubkey": pubkey, "kind": kind}
-        )
-
-    async def let_speak(self, reference: str, pubkey: Pubkey, *, on: bool = True) -> RoomOut:
-        """Exempt one person from mute-all, or no longer. They are told, and switch their microphone on themselves."""
-        return await self._transport.post(
-            session_path(reference, "room", "speak"), RoomOut, {"pubkey": pubkey, "on": on}
-        )
-
-    async def spotlight(self, reference: str, pubkey: Pubkey | None) -> RoomOut:
-        """Show one person large to all, or no person (None)."""
-        return await self._transport.post(session_path(reference, "room", "spotlight"), RoomOut, {"pubkey": pubkey})
-
-    async def record(self, reference: str, *, on: bool) -> RoomOut:
-        """Record from now on, once all people in the room have agreed; or stop."""
-        return await self._transport.post(session_path(reference, "room", "recording"), RoomOut, {"on": on})

@@ -12,8 +12,8 @@ import pytest_asyncio
 from podium_daemon.api.rooms import ChallengeOut, JoinOut
 from podium_daemon.api.sessions import DraftOut, SessionOut
 from podium_daemon.client import ApiProblem, DaemonUnreachable, DraftRefused, PodiumClient, SessionChanges, SessionWish
-from podium_daemon.client.calling import TrainingConferenceConfig
-from podium_daemon.client.podium import _events_of
+from podium_daemon.client.drafting import _events_of
+from podium_daemon.client.leading import conference_config_of
 from podium_daemon.client.series import expected_dates
 from podium_daemon.client.transport import session_path
 from podium_protocol import kinds
@@ -111,7 +111,7 @@ async def test_the_calling_service_has_the_models_names(here: Site, podium: Podi
     """Create, start, details, attendance by hand and end, over HTTP."""
     row = await here.here.schedule(starts_in=600)
     session = await podium.session(row.session_address)
-    room = await podium.calling.create_live_session(session, TrainingConferenceConfig.of(session))
+    room = await podium.calling.create_live_session(session, conference_config_of(session))
     assert (room.conference_room_id, room.join_url) == (row.conference_room_id, session.join_url)
     await podium.calling.start_live_session(row.session_address)
     details = await podium.calling.get_conference_details(row.session_address)
