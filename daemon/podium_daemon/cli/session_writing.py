@@ -181,15 +181,10 @@ def create(
         duration=minutes_of(duration),
         timezone=zone,
         max_participants=seats or None,
-        requires_rsvp=_is_required(rsvp),
-        waiting_room=waiting_room,
-        allow_recording=record,
-        recording_access=_value(recording_access),
-        attendance=_value(attendance),
         e2ee_required=e2ee,
         visibility="private" if private or e2ee else "public",
-        co_hosts=_people(caller, co_host, "--co-host"),
-        invited=_people(caller, invite, "--invite"),
+        **_rules(rsvp, waiting_room=waiting_room, record=record, access=recording_access, attendance=attendance),
+        **_people(caller, co_host, invite),
         identifier=identifier,
         repeat=_value(repeat),
         times=times,
@@ -242,13 +237,8 @@ def edit(
         scheduled_at=None if at is None else start_of(at, zone, int(time.time())),
         duration=None if duration is None else minutes_of(duration),
         timezone=None if tz is None else zone,
-        requires_rsvp=_is_required(rsvp),
-        waiting_room=waiting_room,
-        allow_recording=record,
-        recording_access=_value(recording_access),
-        attendance=_value(attendance),
-        co_hosts=_people(caller, co_host, "--co-host"),
-        invited=_people(caller, invite, "--invite"),
+        **_rules(rsvp, waiting_room=waiting_room, record=record, access=recording_access, attendance=attendance),
+        **_people(caller, co_host, invite),
         **({} if seats is None else {"max_participants": seats or None}),
     )
     if not wish.model_fields_set:
@@ -291,9 +281,23 @@ def _value(choice: StrEnum | None) -> str | None:
     return None if choice is None else choice.value
 
 
-def _is_required(rsvp: RsvpPolicy | None) -> bool | None:
-    return None if rsvp is None else rsvp is RsvpPolicy.REQUIRED
+def _rules(
+    rsvp: RsvpPolicy | None,
+    *,
+    waiting_room: bool | None,
+    record: bool | None,
+    access: RecordingAccess | None,
+    attendance: Visibility | None,
+) -> dict[str, object]:
+    return {
+        "requires_rsvp": None if rsvp is None else rsvp is RsvpPolicy.REQUIRED,
+        "waiting_room": waiting_room,
+        "allow_recording": record,
+        "recording_access": _value(access),
+        "attendance": _value(attendance),
+    }
 
 
-def _people(caller: CommandCaller, texts: list[str] | None, option: str) -> Sequence[Pubkey] | None:
-    return caller.run(named_people(texts, option)) if texts else None
+def _people(caller: CommandCaller, co_hosts: list[str] | None, invited: list[str] | None) -> dict[str, object]:
+    given = {"co_hosts": (co_hosts, "--co-host"), "invited": (invited, "--invite")}
+    return {name: caller.run(named_people(texts, option)) if texts else None for name, (texts, option) in given.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
 import msgspec
@@ -204,11 +205,7 @@ def _read(event: AuthoredEvent, limits: SessionLimits) -> Session:
         raise _Flaw(f"kind {event.kind} is no session")
     people = _People.from_rows(rows, limits)
     hashtags = tuple(dict.fromkeys(tags.values(rows, "t")))
-    if LIVE_SESSION not in hashtags and not people.named:
-        raise _Flaw("a calendar event of another kind: no live-session hashtag and nobody is named")
-    for name in _SINGLE:
-        if fields.is_repeated(rows, name):
-            raise _Flaw(f"{name} is given twice")
+    _check_tags(rows, hashtags, people)
     status = (tags.first(rows, "status") or "").strip().casefold()
     cancelled = status in _CANCELLED or tags.first(rows, "start") == "0"
     starts_at, ends_at = _times(rows, cancelled, limits)
@@ -248,6 +245,14 @@ def _read(event: AuthoredEvent, limits: SessionLimits) -> Session:
         series=None if series is None else str(series),
         recording_url=next(filter(None, map(fields.web_url, tags.values(rows, "r"))), None),
     )
+
+
+def _check_tags(rows: Tags, hashtags: Collection[str], people: _People) -> None:
+    if LIVE_SESSION not in hashtags and not people.named:
+        raise _Flaw("a calendar event of another kind: no live-session hashtag and nobody is named")
+    for name in _SINGLE:
+        if fields.is_repeated(rows, name):
+            raise _Flaw(f"{name} is given twice")
 
 
 def _address(event: AuthoredEvent) -> Address:
