@@ -157,12 +157,15 @@ async def test_a_consent_is_taken_back_and_given_in_the_room() -> None:
         await press(page, "Join with one signature")
         await open_tab(page, "Settings")
         await seen(page, "This session is not being recorded at the moment.")
+        answers = page.locator("podium-consent .buttons button:visible")
+        assert await answers.all_inner_texts() == ["Do not record me any more"]
         assert await recording.record() is None
         await seen(page, "This session is being recorded.")
         await press(page, "Do not record me any more")
         await seen(page, "This session is not being recorded at the moment.")
         assert ("stop", ()) in recording.engine.calls
         assert await recording.record() is not None
+        assert await answers.all_inner_texts() == ["Agree to the recording"]
         await press(page, "Agree to the recording")
         await page.locator("podium-consent p[dir=auto]").wait_for(state="visible")
         await press(page, "Agree to the recording")

@@ -49,6 +49,7 @@ MISPLACED: Final = """() => {
   if (scrollWidth > innerWidth || scrollHeight > innerHeight) found.push(["scrolls", `${scrollWidth}x${scrollHeight}`]);
   return shown.length < 6 ? [["missing", String(shown.length)]] : found;
 }"""
+TAB_LINES: Final = "[...new Set([...document.querySelectorAll('[role=tab]')].map((one) => one.offsetTop))]"
 TILES: Final = "document.querySelectorAll('podium-room .tile').length"
 
 
@@ -143,6 +144,7 @@ async def test_each_view_is_for_all_senses(here: Here, pictures: Path) -> None:
         await is_true(one, LIVE, "all that comes has come")
     for tab in ("People", "Lead"):
         await open_tab(desk, tab)
+        assert len(await desk.evaluate(TAB_LINES)) == 1, "the tabs stand in one line"
         await examine({f"stage-{tab.lower()}": desk}, pictures)
     await page.evaluate(OTHERS, 6)
     await examine({"stage": page}, pictures)

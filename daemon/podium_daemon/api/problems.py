@@ -21,3 +21,4 @@ class ProblemDocument(Model):
     status: int
     detail: Annotated[str, Field(description="what was wrong with this request")]
     next: Annotated[str, Field(description="what the caller can do about it")]
+    values: Annotated[dict[str, int], Field(description="the numbers that `detail` names")]

@@ -31,11 +31,15 @@ class RecordingRunOut(Model):
 
 
 class RecordingsOut(Model):
-    """`undecided`, sent to instructor and co-hosts: people in the room who have not agreed."""
+    """`agreed`: whether the caller has agreed to this policy; null for callers who are not known.
+
+    `undecided`, sent to instructor and co-hosts: people in the room who have not agreed.
+    """
 
     is_recording: bool
     policy: str
     policy_hash: str
+    agreed: bool | None
     recordings: tuple[RecordingRunOut, ...]
     undecided: tuple[str, ...]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from http import HTTPStatus
 from typing import Self
@@ -153,12 +154,14 @@ class Slug(StrEnum):
 class Rejection(msgspec.Struct, frozen=True):
     """The refusal of a call, which changed nothing.
 
-    `slug` is stable and for machines, `detail` says what was wrong, `next_step` what the caller can do.
+    `slug` is stable and for machines, `detail` says what was wrong, `next_step` what the caller can do. `values` are
+    the numbers that `detail` names, for a page that says it in its own words.
     """
 
     slug: Slug
     detail: str
     next_step: str = ""
+    values: Mapping[str, int] = {}
 
 
 def slug_of(reason: StrEnum) -> Slug:

@@ -108,7 +108,7 @@ async def signer_of(context: Context, pubkey: Pubkey) -> Caller:
 def granted(outcome: T | Rejection) -> T:
     """Return the outcome, or raise its rejection as a problem document."""
     if isinstance(outcome, Rejection):
-        raise Problem(outcome.slug, outcome.detail, outcome.next_step)
+        raise Problem(outcome.slug, outcome.detail, outcome.next_step, values=outcome.values)
     return outcome
 
 

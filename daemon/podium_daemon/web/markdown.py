@@ -6,7 +6,8 @@ is longer, deeper or busier than a description needs is not read as Markdown at 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -37,6 +38,8 @@ _TAGS: Final[dict[str, MarkupTag]] = {
     "link": "a",
 }
 _HEADINGS: Final[dict[str, MarkupTag]] = {"h1": "h3", "h2": "h4"}  # the page has h1 and h2 itself
+_ADDRESS: Final = re.compile(r"(?<![\w/])https://[^\s<>\"'`]+")
+_AFTER: Final = ".,;:!?…*_"  # what closes a sentence belongs to no address
 _BREAKS: Final = ("softbreak", "hardbreak")  # who writes plain text means the ends of its lines
 
 
@@ -88,6 +91,9 @@ class _Reader:
             elif token.nesting == -1:
                 done = self._open.pop()
                 self._add(done.closed())
+            elif token.type == "text" and all(one.tag != "a" for one in self._open):
+                for node in _linked(token.content):
+                    self._add(node)
             else:
                 self._add(_leaf(token))
 
@@ -105,6 +111,31 @@ class _Reader:
         if self._count > MAX_NODES:
             raise _TooMuch
         self._open[-1].children.append(node)
+
+
+def _linked(text: str) -> Iterator[MarkupNode]:
+    """A text with its bare https addresses as links: people write them so."""
+    start = 0
+    for found in _ADDRESS.finditer(text):
+        address = _trimmed(found.group())
+        if (href := fields.web_url(address)) is None:
+            continue
+        if found.start() > start:
+            yield MarkupNode(tag="", text=text[start : found.start()])
+        yield MarkupNode(tag="a", href=href, children=(MarkupNode(tag="", text=address),))
+        start = found.start() + len(address)
+    if start < len(text):
+        yield MarkupNode(tag="", text=text[start:])
+
+
+def _trimmed(address: str) -> str:
+    """Without what follows an address in a sentence; a bracket that was opened in it is its own."""
+    address = address.rstrip(_AFTER)
+    unopened = address.count(")") - address.count("(")
+    while unopened > 0 and address.endswith(")"):
+        address = address[:-1].rstrip(_AFTER)
+        unopened -= 1
+    return address
 
 
 def _leaf(token: Token) -> MarkupNode:

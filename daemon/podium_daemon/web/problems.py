@@ -39,6 +39,7 @@ class Problem(HTTPException):
         next_step: what the caller can do about it.
         status: instead of the slug's, if the contract demands another one.
         headers: further headers of the answer.
+        values: the numbers that `detail` names.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Problem(HTTPException):
         *,
         status: HTTPStatus | None = None,
         headers: Mapping[str, str] | None = None,
+        values: Mapping[str, int] | None = None,
     ) -> None:
         self.status = slug.status if status is None else status
         own = {"WWW-Authenticate": "Nostr"} if self.status is HTTPStatus.UNAUTHORIZED else {}
@@ -56,10 +58,19 @@ class Problem(HTTPException):
         super().__init__(self.status.value, single_line(detail, _MAX_WORDS), headers=own | dict(headers or {}))
         self.slug = slug
         self.next_step = single_line(next_step, _MAX_WORDS)
+        self.values = dict(values or {})
 
     def response(self) -> JSONResponse:
         """The answer to a request, or to a WebSocket upgrade that is denied."""
-        return _document(self.status, self.slug, self.detail, self.next_step, self.headers)
+        document = ProblemDocument(
+            type=f"{TYPE}{self.slug}",
+            title=self.status.phrase,
+            status=self.status.value,
+            detail=self.detail,
+            next=self.next_step,
+            values=self.values,
+        )
+        return _sent(document, self.headers)
 
 
 def install(app: FastAPI) -> None:
@@ -94,7 +105,16 @@ async def _http(_request: Request, error: Exception) -> JSONResponse:
     status = HTTPStatus(error.status_code)
     slug = status.phrase.lower().replace(" ", "-")
     # 405 has to say in `Allow` what is allowed (RFC 9110, 15.5.6)
-    return _document(status, slug, single_line(str(error.detail), _MAX_WORDS), "See /openapi.json.", error.headers)
+    detail = single_line(str(error.detail), _MAX_WORDS)
+    document = ProblemDocument(
+        type=f"{TYPE}{slug}",
+        title=status.phrase,
+        status=status.value,
+        detail=detail,
+        next="See /openapi.json.",
+        values={},
+    )
+    return _sent(document, error.headers)
 
 
 async def _bad_value(_request: Request, error: Exception) -> JSONResponse:
@@ -120,13 +140,8 @@ async def _unforeseen(request: HTTPConnection, error: Exception) -> JSONResponse
     return Problem(Slug.INTERNAL, detail, "Try again, or look at the log.").response()
 
 
-def _document(
-    status: HTTPStatus, slug: str, detail: str, next_step: str, headers: Mapping[str, str] | None
-) -> JSONResponse:
-    document = ProblemDocument(
-        type=f"{TYPE}{slug}", title=status.phrase, status=status.value, detail=detail, next=next_step
-    )
-    return JSONResponse(document.model_dump(), status.value, headers=dict(headers or {}), media_type=MEDIA_TYPE)
+def _sent(document: ProblemDocument, headers: Mapping[str, str] | None) -> JSONResponse:
+    return JSONResponse(document.model_dump(), document.status, headers=dict(headers or {}), media_type=MEDIA_TYPE)
 
 
 def _route(request: HTTPConnection) -> str:

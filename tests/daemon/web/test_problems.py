@@ -50,7 +50,7 @@ def problem(answer: Response, status: int, slug: str | None = None) -> dict[str,
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     document: dict[str, object] = answer.json()
-    assert list(document) == ["type", "title", "status", "detail", "next"]
+    assert list(document) == ["type", "title", "status", "detail", "next", "values"]
     assert document["status"] == status
     assert str(document["type"]).startswith("urn:podium:problem:")
     assert all(isinstance(document[name], str) for name in ("title", "detail", "next"))

@@ -156,6 +156,10 @@ class Recorder:
         """The recordings of a session, one for each run."""
         return await self._ledger.recordings_of(row.session_address)
 
+    async def has_agreed(self, row: LiveSessionRow, person: Pubkey) -> bool:
+        """Whether this person agrees to the policy in force, in the room or not."""
+        return person in await self._consents.answers(row.session_address, [person], self.policy(row)[1])
+
     async def undecided(self, row: LiveSessionRow) -> list[Pubkey]:
         """The people in the room who have not agreed; the instructor or a co-host decides what to do."""
         return await self._segments.undecided(row) if row.state == SessionState.ACTIVE else []

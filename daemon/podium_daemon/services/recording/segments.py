@@ -278,9 +278,11 @@ def _closed(row: RecordingRow, at: float) -> Closed:
 
 def _refusal(found: Objection, present: int) -> Rejection:
     detail, step = _OBJECTIONS[found.reason]
-    if found.people:
-        detail = f"{len(found.people)} of {present} people in the room have not agreed to be recorded"
-    return Rejection(slug_of(found.reason), detail, step)
+    if not found.people:
+        return Rejection(slug_of(found.reason), detail, step)
+    missing = len(found.people)
+    detail = f"{missing} of {present} people in the room have not agreed to be recorded"
+    return Rejection(slug_of(found.reason), detail, step, {"missing": missing, "present": present})
 
 
 def _room_of(row: LiveSessionRow) -> RoomId:

@@ -65,6 +65,7 @@ async def show_recording(context: InContext, caller: OptionalCaller, reference: 
         is_recording=context.recorder.is_recording(row.session_address),
         policy=policy,
         policy_hash=policy_hash,
+        agreed=None if caller is None else await context.recorder.has_agreed(row, caller.pubkey),
         recordings=tuple(_run(one, row, in_charge, takes_part) for one in await context.recorder.recordings(row)),
         undecided=tuple(await context.recorder.undecided(row)) if in_charge else (),
     )

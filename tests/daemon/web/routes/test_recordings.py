@@ -76,9 +76,20 @@ class TestRoom:
             assert ("stop", ()) in recording.engine.calls
             shown = (await here.get(here.path_of(row, "recording"), here.here.instructor)).json()
             assert (shown["isRecording"], shown["undecided"]) == (False, [key.pubkey])
-            assert (await switched(here, row, on=True)).status_code == 409
+            refused = await switched(here, row, on=True)
+            assert (refused.status_code, refused.json()["values"]) == (409, {"missing": 1, "present": 1})
             assert (await answered(here, key, row, given=True)).json() == {"given": True}
             assert (await switched(here, row, on=True)).status_code == 200
+
+    async def test_a_person_is_told_what_they_have_answered(self) -> None:
+        """A yes to this policy or none; what a stranger has answered is not known."""
+        async with stage() as (here, recording):
+            row, key = await recording.session(), new_key()
+            path = here.path_of(row, "recording")
+            assert (await here.get(path, None)).json()["agreed"] is None
+            for given in (True, False):
+                await here.enter(key, row, consent=given)
+                assert (await here.get(path, key)).json()["agreed"] is given
 
     async def test_an_unclear_answer_is_refused(self) -> None:
         """A login without the tags is no consent and no withdrawal; without a login there is no answer at all."""

@@ -254,9 +254,9 @@ export async function refusal(answer) {
 }
 
 /**
- * @param {{ type?: string, status?: number, detail?: string, next?: string }} problem
+ * @param {{ type?: string, status?: number, detail?: string, next?: string, values?: { [name: string]: number } }} problem
  */
 export function problemOf(problem) {
   const slug = String(problem.type ?? "").replace("urn:podium:problem:", "") || `http-${problem.status}`;
-  return new PodiumError(slug, problem.detail ?? "", problem.next ?? "");
+  return new PodiumError(slug, problem.detail ?? "", problem.next ?? "", problem.values ?? {});
 }

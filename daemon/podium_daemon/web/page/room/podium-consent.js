@@ -16,15 +16,17 @@ export class PodiumConsent extends HTMLElement {
   /** @type {HTMLParagraphElement} */ policy;
   /** @type {HTMLButtonElement} */ withdraw;
   /** @type {HTMLButtonElement} */ agree;
+  /** @type {string} */ asked;
 
   /** @param {SessionClient} client */
   setUp(client) {
     this.client = client;
+    this.asked = "";
     this.failure = h("p", { class: "failure", role: "alert", hidden: true });
     this.state = h("p", { class: "recording-now", role: "status" });
     this.policy = h("p", { dir: "auto", id: freshId("policy"), hidden: true });
     this.withdraw = action(t("consent.withdraw"), () => this.#takeBack(), (error) => this.#failed(error));
-    this.agree = action(t("consent.agree"), () => this.#offer(), (error) => this.#failed(error), { "aria-describedby": this.policy.id });
+    this.agree = action(t("consent.agree"), () => this.#offer(), (error) => this.#failed(error), { "aria-describedby": this.policy.id, hidden: true });
     this.replaceChildren(this.state, this.policy, h("div", { class: "buttons" }, this.withdraw, this.agree), this.failure);
     client.subscribe(() => this.#update());
     this.#update();
@@ -36,6 +38,32 @@ export class PodiumConsent extends HTMLElement {
     if (session === null) return;
     setText(this.state, t(session.isRecording ? "consent.recording-now" : "consent.not-recording"));
     this.state.dataset.on = String(session.isRecording);
+    if (this.hidden) this.asked = "";
+    else this.#ask(`${session.recordingAccess} ${session.isRecording}`);
+  }
+
+  /**
+   * Ask once for each state of the session what the person has answered: another policy needs another yes.
+   *
+   * @param {string} about
+   */
+  async #ask(about) {
+    if (this.asked === about) return;
+    this.asked = about;
+    const { agreed } = await known("GET", `${this.client.path}/recording`).catch(() => ({ agreed: true })); // a no is always there
+    if (this.asked === about) this.#offerOne(agreed !== false);
+  }
+
+  /**
+   * The one button that changes something.
+   *
+   * @param {boolean} agreed
+   */
+  #offerOne(agreed) {
+    const heir = agreed ? this.withdraw : this.agree;
+    show(heir, true);
+    show(agreed ? this.agree : this.withdraw, false, heir);
+    if (agreed) show(this.policy, false);
   }
 
   /** The policy is shown first; the second press signs. */
@@ -48,13 +76,14 @@ export class PodiumConsent extends HTMLElement {
       return;
     }
     await this.#sign("yes", policyHash);
-    show(this.policy, false);
+    this.#offerOne(true);
     announce(t("consent.agreed"));
   }
 
   async #takeBack() {
     const { policyHash } = await known("GET", `${this.client.path}/recording`);
     await this.#sign("no", policyHash);
+    this.#offerOne(false);
     announce(t("consent.withdrawn"));
   }
 

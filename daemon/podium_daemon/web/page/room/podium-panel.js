@@ -42,10 +42,10 @@ export class PodiumPanel extends HTMLElement {
   /** @param {Tab} tab */
   add(tab) {
     const body = h("div", { role: "tabpanel", id: freshId(tab.id), class: "panel-body", tabindex: "-1", hidden: true });
-    const label = h("span", {}, t(`tab.${tab.id}`));
+    const label = h("span", { class: "label" }, t(`tab.${tab.id}`));
     const badge = h("span", { class: "count", hidden: true });
     const press = () => this.open(tab.id);
-    const button = h("button", { type: "button", role: "tab", id: freshId("tab"), "aria-controls": body.id, on: { click: press } }, label, badge);
+    const button = h("button", { type: "button", role: "tab", id: freshId("tab"), "aria-controls": body.id, title: t(`tab.${tab.id}`), on: { click: press } }, icon(tab.id), label, badge);
     body.setAttribute("aria-labelledby", button.id);
     this.tabs.push({ ...tab, button, label, badge, body, homes: tab.elements.map(() => new Comment()) });
     this.list.append(button);
