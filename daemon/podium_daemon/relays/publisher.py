@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -33,7 +34,7 @@ _log = structlog.get_logger(__name__)
 _PER_RELAY: Final = 1_000  # rows under way to one relay; the pool's own window paces the sending
 _AT_ONCE: Final = 2_000  # rows that a turn takes, of all relays together
 _WRITE_DOWN: Final = 1_000  # answers a transaction
-_GATHER: Final = 0.02  # seconds: answers that come within it share a transaction
+_GATHER: Final = 0.02  # seconds: answers that come within it share a transaction, while others are awaited
 
 
 class Publisher:
@@ -60,6 +61,7 @@ class Publisher:
         self._unanswered: Counter[str] = Counter()
         self._answers: list[PublishResult] = []
         self._answered = asyncio.Event()
+        self._nothing_awaited = asyncio.Event()
 
     async def run(self, stop: Stop) -> None:
         """Publish until the stop; rows whose answer is still missing then are due again at the next start."""
@@ -91,6 +93,7 @@ class Publisher:
         for relay, own in by_relay.items():
             self._flying.update(row.id for row in own)
             self._unanswered[relay] += len(own)
+            self._nothing_awaited.clear()
             flight = group.create_task(self._fly(relay, own), name=f"publish to {relay}")
             tasks.add(flight)
             flight.add_done_callback(tasks.discard)
@@ -102,14 +105,19 @@ class Publisher:
             prepared = [Prepared(row.event_id, row.event_json) for row in rows]
             async for outcome in self._pool.publish_many(relay, prepared):
                 row = unanswered.pop(outcome.event_id)
-                self._unanswered[relay] -= 1
                 self._answers.append(self._result(row, outcome))
+                self._no_longer_awaited(relay, 1)
                 self._answered.set()
         finally:
-            self._unanswered[relay] -= len(unanswered)
+            self._no_longer_awaited(relay, len(unanswered))
             self._flying.difference_update(row.id for row in unanswered.values())
-            if not self._unanswered[relay]:
-                del self._unanswered[relay]
+
+    def _no_longer_awaited(self, relay: str, count: int) -> None:
+        self._unanswered[relay] -= count
+        if not self._unanswered[relay]:
+            del self._unanswered[relay]
+            if not self._unanswered:
+                self._nothing_awaited.set()
 
     def _result(self, row: OutboxRow, outcome: PublishOutcome) -> PublishResult:
         words = outcome.verdict.message
@@ -130,7 +138,9 @@ class Publisher:
         while True:
             await self._answered.wait()
             self._answered.clear()
-            await asyncio.sleep(_GATHER)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_GATHER):
+                    await self._nothing_awaited.wait()
             await self._write_down()
 
     async def _write_down(self) -> None:

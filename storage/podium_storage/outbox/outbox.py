@@ -119,6 +119,8 @@ WHERE id = ?2 AND state = 'ready' AND EXISTS (
   WHERE mine.id = outbox.event)"""
 _CANCEL: Final = """
 UPDATE outbox SET state = 'cancelled', settledAt = ? WHERE settledAt IS NULL AND {which} RETURNING id"""
+_HAS_EXPIRED: Final = """
+SELECT 1 FROM outbox WHERE settledAt IS NULL AND expiresAt IS NOT NULL AND expiresAt <= ? LIMIT 1"""
 _EXPIRE: Final = """
 UPDATE outbox SET state = 'failed', settledAt = ?1, lastMessage = 'expired' || coalesce(': ' || lastMessage, '')
 WHERE id IN (SELECT id FROM outbox WHERE settledAt IS NULL AND expiresAt IS NOT NULL AND expiresAt <= ?1 LIMIT ?2)
@@ -224,7 +226,7 @@ class Outbox:
         """
         if not results:
             return []
-        return await self._database.transact(lambda tx: self._record(tx, results, now))
+        return await self._database.transact(lambda tx: self._record(tx, results, now), in_one_hop=True)
 
     async def cancel_within(
         self, tx: Transaction, *, now: int, references: Collection[str] = (), session_address: str | None = None
@@ -270,7 +272,9 @@ class Outbox:
         return {str(url): count for url, count in rows if isinstance(count, int)}
 
     async def expire(self, now: int) -> int:
-        """Give up rows that expired before they arrived; return their number."""
+        """Give up rows that expired before they arrived; return their number. If there are none, no writer waits."""
+        if await self._database.fetch_one(_HAS_EXPIRED, (now,)) is None:
+            return 0
         return await self._in_steps(lambda tx: self._expire(tx, now))
 
     async def sweep(self, settled_before: int) -> int:
