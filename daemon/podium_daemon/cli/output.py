@@ -18,9 +18,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from podium_daemon.cli.times import with_iso_times
 from podium_protocol.text import paragraphs, single_line
 
 if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
     from podium_daemon.api.base import Model
 
 _MAX_CELL: Final = 300
@@ -50,18 +53,23 @@ def print_json(value: object) -> None:
     sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=True) + "\n")
 
 
-def print_answer(answer: Model) -> None:
-    """Print what the daemon answered as JSON, fields that this version does not know included."""
+def print_answer(answer: Model, zone: ZoneInfo | None = None) -> None:
+    """Print what the daemon answered as JSON, fields that this version does not know included.
+
+    With the `zone` of a session, each time stands there in ISO 8601 too.
+    """
     from podium_daemon.api.base import whole
 
-    print_json(whole(answer))
+    found = whole(answer)
+    print_json(found if zone is None else with_iso_times(found, zone))
 
 
-def print_answers(name: str, answers: Iterable[Model]) -> None:
+def print_answers(name: str, answers: Iterable[Model], zone: ZoneInfo | None = None) -> None:
     """Print a list of the daemon's answer under its name; as `print_answer`."""
     from podium_daemon.api.base import whole
 
-    print_json({name: [whole(one) for one in answers]})
+    found = [whole(one) for one in answers]
+    print_json({name: found if zone is None else with_iso_times(found, zone)})
 
 
 def fields(rows: Mapping[str, object]) -> None:

@@ -15,15 +15,18 @@ from podium_daemon.cli.caller import caller_of, sign_and_send
 from podium_daemon.cli.options import Json, SessionReference, Yes, confirm, helped, write_answer
 from podium_daemon.cli.output import clean, note, print_answer, print_answers, print_json, say, table
 from podium_daemon.cli.session_view import find_session, plain_reference
-from podium_daemon.cli.times import shown_length, shown_minute, shown_time
+from podium_daemon.cli.times import named_zone, session_zone, shown_length, shown_minute, shown_time
 from podium_protocol.errors import InvalidInput
 from podium_protocol.live.fields import web_url
 from podium_protocol.live.rsvp import RsvpStatus
 
 if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
     from podium_daemon.api.attendance import AttendanceOut
     from podium_daemon.api.rsvps import ReminderOut, RsvpOut
     from podium_daemon.api.sessions import SeriesDateOut, SessionOut
+    from podium_daemon.client import PodiumClient
 
 
 app = typer.Typer()
@@ -108,13 +111,14 @@ def open_page(context: typer.Context, session: SessionReference) -> None:
 def rsvps(context: typer.Context, session: SessionReference, as_json: Json = False) -> None:
     caller = caller_of(context)
     podium = caller.signing()
-    rows = caller.run(podium.rsvps(caller.run(plain_reference(podium, session))))
+    reference = caller.run(plain_reference(podium, session))
+    rows, zone = caller.run(podium.rsvps(reference)), caller.run(_zone_of(podium, reference))
     if as_json:
-        print_answers("rsvps", rows)
+        print_answers("rsvps", rows, zone)
         return
     table(
         ("person", "answer", "when", "seat", "remarks"),
-        ((one.name, one.status, shown_time(one.rsvp_time), _seat(one), _remarks(one)) for one in rows),
+        ((one.name, one.status, shown_time(one.rsvp_time, zone.key), _seat(one), _remarks(one)) for one in rows),
         empty="Nobody has answered yet.",
         details=("remarks",),
     )
@@ -161,23 +165,28 @@ def attendance(
         if file is not None:
             write_answer(file, caller.run(podium.attendance_csv(reference, intervals=is_intervals)))
     if csv is None and intervals is None:
-        _show(caller.run(podium.attendance(reference)), as_json=as_json)
+        rows, zone = caller.run(podium.attendance(reference)), caller.run(_zone_of(podium, reference))
+        _show(rows, zone, as_json=as_json)
 
 
-def _show(rows: Sequence[AttendanceOut], *, as_json: bool) -> None:
+async def _zone_of(podium: PodiumClient, reference: str) -> ZoneInfo:
+    return session_zone((await podium.session(reference)).timezone)
+
+
+def _show(rows: Sequence[AttendanceOut], zone: ZoneInfo, *, as_json: bool) -> None:
     if as_json:
-        print_answers("attendance", rows)
+        print_answers("attendance", rows, zone)
         return
     table(
         ("person", "joined", "left", "present", "joins", "completed", "evidence", "assurance"),
         (
             (
                 one.name,
-                shown_minute(one.joined_at),
-                shown_minute(one.left_at),
+                shown_minute(one.joined_at, zone),
+                shown_minute(one.left_at, zone),
                 shown_length(one.total_duration),
                 one.join_count,
-                _completed(one),
+                _completed(one, zone),
                 one.evidence,
                 one.assurance,
             )
@@ -186,10 +195,12 @@ def _show(rows: Sequence[AttendanceOut], *, as_json: bool) -> None:
         empty="Nobody has been there yet.",
         details=("completed", "evidence", "assurance"),
     )
+    if times := [at for one in rows for at in (one.joined_at, one.completed_at) if at is not None]:
+        say(f"Times in {named_zone(zone, max(times))}.")
 
 
-def _completed(one: AttendanceOut) -> str:
-    return "" if one.completed_at is None else f"{one.completed_by or 'yes'}, {shown_time(one.completed_at)}"
+def _completed(one: AttendanceOut, zone: ZoneInfo) -> str:
+    return "" if one.completed_at is None else f"{one.completed_by or 'yes'}, {shown_minute(one.completed_at, zone)}"
 
 
 @app.command(
@@ -203,9 +214,10 @@ def _completed(one: AttendanceOut) -> str:
 def reminders(context: typer.Context, session: SessionReference, as_json: Json = False) -> None:
     caller = caller_of(context)
     podium = caller.signing()
-    ledger = caller.run(podium.reminders(caller.run(plain_reference(podium, session))))
+    reference = caller.run(plain_reference(podium, session))
+    ledger, zone = caller.run(podium.reminders(reference)), caller.run(_zone_of(podium, reference))
     if as_json:
-        print_answer(ledger)
+        print_answer(ledger, zone)
         return
     table(
         ("person", "message", "due", "state", "remarks"),
@@ -213,7 +225,7 @@ def reminders(context: typer.Context, session: SessionReference, as_json: Json =
             (
                 one.name,
                 one.message,
-                shown_time(one.due_at),
+                shown_time(one.due_at, zone.key),
                 one.state,
                 _reminder_remarks(one),
             )

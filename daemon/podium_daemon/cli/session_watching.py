@@ -19,7 +19,7 @@ from podium_daemon.cli.caller import caller_of
 from podium_daemon.cli.options import Json, SessionReference, helped
 from podium_daemon.cli.output import clean, is_fancy, note, say, table_lines
 from podium_daemon.cli.session_view import plain_reference
-from podium_daemon.cli.times import shown_length, shown_time
+from podium_daemon.cli.times import shown_clock, shown_length, shown_time
 from podium_protocol.live.lifecycle import OVER
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ class _Lines:
 
 
 def _line(text: str) -> None:
-    say(f"{time.strftime('%H:%M:%S')}  {text}")
+    say(f"{shown_clock(int(time.time()))}  {text}")
     sys.stdout.flush()
 
 

@@ -17,6 +17,7 @@ _FROM_NOW: Final = re.compile(r"\s*(\+|in\s)(.*)", re.IGNORECASE | re.DOTALL)
 _NAMED_DAY: Final = re.compile(r"\s*(today|tomorrow)\s+(?:at\s+)?([0-9]{1,2}:[0-9]{2})\s*", re.IGNORECASE | re.ASCII)
 _DAYS: Final = {"today": 0, "tomorrow": 1}
 _ZONES: Final = "/zoneinfo/"
+_OF_TIMES: Final = ("At", "Time")  # how the names of times end in the HTTP interface
 _LOCALTIME: Final = Path("/etc/localtime")
 
 
@@ -41,9 +42,39 @@ def shown_time(at: int | None, session_zone: str | None = None, viewer: ZoneInfo
     return f"{own} ({day}{there:%H:%M} {session_zone})"
 
 
-def shown_minute(at: int | None) -> str:
-    """`2026-12-01 18:00` on this terminal's clock, for tables that have many times."""
-    return "" if at is None else f"{datetime.fromtimestamp(at, viewer_zone()):%Y-%m-%d %H:%M}"
+def shown_minute(at: int | None, zone: ZoneInfo) -> str:
+    """`2026-12-01 18:00`, for tables that have many times and say below which `zone` they are in."""
+    return "" if at is None else f"{datetime.fromtimestamp(at, zone):%Y-%m-%d %H:%M}"
+
+
+def shown_clock(at: int) -> str:
+    """`18:00:05 UTC+01:00` on this terminal's clock, for lines that are printed as things happen."""
+    here = datetime.fromtimestamp(at, viewer_zone())
+    return f"{here:%H:%M:%S} {_offset(here)}"
+
+
+def session_zone(name: str | None) -> ZoneInfo:
+    """The zone of a session's clock; this terminal's where the daemon names none that is known here."""
+    return zone_or_none(name or "") or viewer_zone()
+
+
+def named_zone(zone: ZoneInfo, at: int) -> str:
+    """`Europe/Berlin, UTC+01:00`: the zone, and its offset at that time."""
+    return f"{zone.key}, {_offset(datetime.fromtimestamp(at, zone))}"
+
+
+def with_iso_times(value: object, zone: ZoneInfo) -> object:
+    """JSON in which each time (Unix seconds) has the same in ISO 8601 beside it: `joinedAt` and `joinedAtIso`."""
+    if isinstance(value, list):
+        return [with_iso_times(one, zone) for one in value]
+    if not isinstance(value, dict):
+        return value
+    found: dict[str, object] = {}
+    for name, one in value.items():
+        found[name] = with_iso_times(one, zone)
+        if type(one) is int and str(name).endswith(_OF_TIMES):
+            found[f"{name}Iso"] = datetime.fromtimestamp(one, zone).isoformat()
+    return found
 
 
 def start_of(text: str, zone: str, now: int) -> int:

@@ -93,7 +93,8 @@ def test_rsvps_shows_seats_positions_and_what_is_amiss(
     assert line.startswith("Ada[2J ")
     assert "waitlisted 3" in line
     assert "answered for another time, no message relays (kind 10050)" in line
-    assert json.loads(podium("rsvps", "knots", "--json").stdout) == {"rsvps": [row]}
+    shown = row | {"rsvpTimeIso": "2030-03-16T19:00:00+01:00"}
+    assert json.loads(podium("rsvps", "knots", "--json").stdout) == {"rsvps": [shown]}
     assert daemon.calls[-1].caller == knots.author.pubkey
 
 
@@ -116,7 +117,7 @@ def test_nobody_is_said_in_words(podium: CommandLine, daemon: ScriptedDaemon) ->
 def test_attendance_shows_time_joins_and_completion(
     podium: CommandLine, daemon: ScriptedDaemon, stranger: Pubkey
 ) -> None:
-    """Each person stands in a line with how long they were there and what it was worth."""
+    """Each person stands in a line with when, on the session's clock, for how long, and what it was worth."""
     row = answer(
         AttendanceOut,
         pubkey=stranger,
@@ -129,9 +130,13 @@ def test_attendance_shows_time_joins_and_completion(
         completedBy="live",
     )
     daemon.routes["GET /api/sessions/knots/attendance"] = as_json({"attendance": [row]})
-    line = podium("attendance", "knots").stdout.splitlines()[1]
-    assert line.startswith("Ada ")
-    assert "1:05:09  2      live, Sun 2030-03-17 18:30 UTC" in line
+    _, line, zone = podium("attendance", "knots").stdout.splitlines()
+    assert line.startswith("Ada     2030-03-17 19:00 ")
+    assert "1:05:09  2      live, 2030-03-17 19:30 " in line
+    assert zone == "Times in Europe/Berlin, UTC+01:00."
+    (told,) = json.loads(podium("attendance", "knots", "--json").stdout)["attendance"]
+    assert (told["joinedAt"], told["joinedAtIso"]) == (STARTS_AT, "2030-03-17T19:00:00+01:00")
+    assert "leftAtIso" not in told, "the person is still there"
 
 
 @pytest.fixture

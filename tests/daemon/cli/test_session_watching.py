@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -43,7 +44,8 @@ def test_without_a_terminal_each_change_is_a_line(podium: CommandLine, knots: Kn
     daemon.routes[PLACE] = stream(**events(knots))
     done = podium("session", "watch", "knots")
     assert done.exit_code == 0, done.output
-    told = [line[10:] for line in done.stdout.splitlines()]
+    assert re.match(r"\d\d:\d\d:\d\d UTC  Knots", done.stdout)
+    told = [line.partition("  ")[2] for line in done.stdout.splitlines()]
     assert told[0].startswith("Knots: ended, ")
     assert told[1:] == [
         "Ana: answer: confirmed, waitlisted 2",
