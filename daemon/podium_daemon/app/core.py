@@ -121,6 +121,10 @@ class Core(msgspec.Struct, frozen=True, kw_only=True):
         """The Unix second before which no session is kept."""
         return kept_from(int(self.clock.now()), self.config.attendance.retention_days)
 
+    def language(self) -> str:
+        """The tag of the language for people of whom none is known."""
+        return self.config.identity.language
+
     def doors(self) -> int:
         """Seconds before its start from which a session can be entered."""
         return self.config.lifecycle.doors

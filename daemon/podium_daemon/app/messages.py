@@ -98,6 +98,7 @@ def _build_explanations(core: Core, mirror: MirrorParts, private: PrivateParts, 
         random_bytes=core.random_bytes,
         link_of=core.link_of,
         asked_by=relays.asked_by,
+        service_language=core.language,
     )
 
 
@@ -122,4 +123,9 @@ def reminder_settings(core: Core) -> ReminderSettings:
         recordings=given.recording.enabled,
         since=core.since,
     )
-    return ReminderSettings(planner=planner, prepare_ahead=given.prepare_ahead, rewrap_recent=given.rewrap_recent)
+    return ReminderSettings(
+        planner=planner,
+        prepare_ahead=given.prepare_ahead,
+        rewrap_recent=given.rewrap_recent,
+        language=core.config.identity.language,
+    )

@@ -87,7 +87,9 @@ def build_mirror(core: Core, engine: ConferenceEngine) -> MirrorParts:
     )
     projections = _build_projections(core, engine, instructors, passed_over)
     private_outbox = PrivateOutbox(store, core.clock)
-    notices = UnreadNotices(store, private_outbox, service=core.service, page_of=core.page_of)
+    notices = UnreadNotices(
+        store, private_outbox, service=core.service, page_of=core.page_of, service_language=core.language
+    )
     derived = (projections.rsvps, projections.sessions, projections.attendance, projections.questions)
     mirror = Mirror(store.database, store.interner, [*derived, projections.presence, notices])
     outbox = Outbox(store.database, store.interner)

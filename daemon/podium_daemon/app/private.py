@@ -33,6 +33,7 @@ def build_private(core: Core, mirror: MirrorParts) -> PrivateParts:
         link_of=core.link_of,
         clock=core.clock,
         name_of=lambda pubkey: mirror.profiles.profile_of(pubkey).name,
+        service_language=core.language,
     )
     opened = OpenedWraps(store.database)
     inbox = PrivateInbox(

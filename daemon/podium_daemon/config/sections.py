@@ -56,6 +56,10 @@ class IdentitySection(Section):
         json_schema_extra=RESTART,
     )
     service_name: Name = Field(default="Podium", description="What people see as the sender's name.")
+    language: Literal["en", "de"] = Field(
+        default="en",
+        description="The language of messages to people of whom none is known, from their page or from a reply.",
+    )
 
 
 class RelaySection(Section):

@@ -6,6 +6,8 @@ cookie, so no other site can have a browser send them.
 
 from __future__ import annotations
 
+import contextlib
+import re
 import secrets
 from collections import deque
 from collections.abc import Callable
@@ -22,7 +24,10 @@ from podium_daemon.runtime.secret_table import digest_of, new_secret
 from podium_daemon.web.head_requests import method_asked
 from podium_daemon.web.problems import Problem
 from podium_protocol.events import EventId, Pubkey, VerifiedEvent
+from podium_protocol.live.languages import known_tag
 from podium_protocol.nips import nip98
+from podium_storage.errors import StoreError
+from podium_storage.languages import Languages
 from podium_storage.logins import Logins, StoredLogin
 
 WINDOW_SECONDS: Final = 60
@@ -30,6 +35,8 @@ LOGIN_SECONDS: Final = 7 * 24 * 3600
 """How long one signed login lasts."""
 
 _MAX_TOKEN: Final = 64  # characters
+_MAX_LANGUAGES_HEADER: Final = 200  # characters: browsers send some ten languages at most
+_WEIGHT: Final = re.compile(r"(?:\s*q=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)\s*)?")
 _BEARER: Final = "bearer "
 _READS: Final = frozenset({"GET", "HEAD"})
 _NEXT_STEP: Final = (
@@ -163,7 +170,8 @@ class LoginTokens:
 class LoginDoor:
     """Checks the Authorization header of requests against the configured public URL."""
 
-    def __init__(self, *, public_url: str, clock: Clock, tokens: LoginTokens) -> None:
+    def __init__(self, *, public_url: str, clock: Clock, tokens: LoginTokens, languages: Languages) -> None:
+        self._languages = languages
         self._public_url = public_url.rstrip("/")
         self._clock = clock
         self._used = UsedLogins(clock)
@@ -186,9 +194,22 @@ class LoginDoor:
         """
         header = request.headers.get("authorization", "")
         if header[: len(_BEARER)].lower() == _BEARER:
-            return await self.tokens.find(header[len(_BEARER) :].strip())
-        event = await self.check(request)
-        return Caller(event.pubkey, event_id=event.id)
+            found = await self.tokens.find(header[len(_BEARER) :].strip())
+        else:
+            event = await self.check(request)
+            found = Caller(event.pubkey, event_id=event.id)
+        if found.assurance != "guest":  # no message reaches guests
+            await self.note_language(request, found.pubkey)
+        return found
+
+    async def note_language(self, request: Request, pubkey: Pubkey) -> None:
+        """Note the language of the page that made this call for a person: they are written to in it.
+
+        It is no part of what the call is for, which goes on if it cannot be stored.
+        """
+        if (tag := language_asked(request)) is not None:
+            with contextlib.suppress(StoreError):
+                await self._languages.note_page(pubkey, tag, int(self._clock.now()))
 
     async def check_before_body(self, request: Request, *, token: bool) -> None:
         """Check what the head of a call says of its login, so that no stranger's body is waited for.
@@ -240,6 +261,19 @@ class LoginDoor:
         return event
 
 
+def language_asked(request: Request) -> str | None:
+    """The tag of the catalogue that a call asks for first (`Accept-Language`, RFC 9110, 12.5.4); None if for none."""
+    header = request.headers.get("accept-language", "")[:_MAX_LANGUAGES_HEADER]
+    asked: list[tuple[float, str]] = []
+    for part in header.split(","):
+        tag, _, weight = part.partition(";")
+        known, match = known_tag(tag), _WEIGHT.fullmatch(weight)
+        if known is not None and match is not None:
+            asked.append((float(match[1] or 1), known))
+    best = max(asked, key=lambda one: one[0], default=None)
+    return best[1] if best is not None and best[0] > 0 else None
+
+
 def _unauthorised(detail: str) -> Problem:
     return Problem(Slug.LOGIN, detail, _NEXT_STEP)
 
@@ -273,7 +307,9 @@ KeyCaller = Annotated[Caller, Depends(_key_caller)]
 
 async def _signed_call(request: Request, _described: Annotated[object, Security(_scheme)]) -> VerifiedEvent:
     door: LoginDoor = request.app.state.login_door
-    return await door.check(request)
+    event = await door.check(request)
+    await door.note_language(request, event.pubkey)
+    return event
 
 
 SignedCall = Annotated[VerifiedEvent, Depends(_signed_call)]
@@ -326,5 +362,12 @@ def _tokens(request: Request) -> LoginTokens:
     door: LoginDoor = request.app.state.login_door
     return door.tokens
 
+
+def _door(request: Request) -> LoginDoor:
+    door: LoginDoor = request.app.state.login_door
+    return door
+
+
+InLoginDoor = Annotated[LoginDoor, Depends(_door)]
 
 InLogins = Annotated[LoginTokens, Depends(_tokens)]

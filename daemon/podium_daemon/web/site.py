@@ -36,6 +36,7 @@ from podium_daemon.web.routes import (
 )
 from podium_daemon.web.session_list import SessionList
 from podium_daemon.web.watch import StreamHub
+from podium_storage.languages import Languages
 from podium_storage.logins import Logins
 
 
@@ -75,6 +76,7 @@ def build_api(context: Context) -> FastAPI:
         public_url=context.public_url,
         clock=context.clock,
         tokens=LoginTokens(Logins(context.store.database), context.clock),
+        languages=Languages(context.store.database),
     )
     app.state.watch = StreamHub(context.store, context.views, connections=context.connections)
     app.state.session_list = SessionList(context.store, context.views, context.clock)

@@ -14,6 +14,7 @@ from podium_protocol.events import Pubkey, Rejected, SignedEvent, UnsignedEvent,
 from podium_protocol.filters import Filter
 from podium_protocol.keys import SecretKey
 from podium_protocol.live import message_texts as texts
+from podium_protocol.live.languages import language_of
 from podium_protocol.live.reminders import ReminderMessage, ReminderPolicy, is_start_in_time
 from podium_protocol.live.rsvp import RsvpStatus
 from podium_protocol.nips import nip17, nip44, nip59
@@ -110,6 +111,8 @@ class Wrapper:
     ) -> Wrapped:
         """Render, seal and wrap one message as `asked`; about 0.4 ms, and the work that is asked for (see `made`).
 
+        It is written in the row's language, and the caller stores both: whatever the person reads later, the message
+        can then be written again word for word.
         A late message names the time that really remains.
         """
         now = int(self._clock.now())
@@ -143,6 +146,7 @@ class Wrapper:
             due_at=row.due_at,
             now=now,
             policy=self.policy,
+            language=language_of(row.language),
         )
         return texts.write_message(
             rendered, service=self._secret.pubkey, recipient=Pubkey(row.pubkey), due_at=row.due_at

@@ -17,11 +17,13 @@ from podium_daemon.writers.private_outbox import Letter, PrivateOutbox
 from podium_protocol import kinds
 from podium_protocol.events import EventId, Pubkey, VerifiedEvent
 from podium_protocol.live import private
+from podium_protocol.live.languages import Language, language_of
 from podium_protocol.live.reminders import LedgerState
 from podium_protocol.live.rsvp import Rsvp, RsvpStatus
 from podium_protocol.live.said import ALL
 from podium_protocol.nips import nip19
 from podium_storage.database import Transaction
+from podium_storage.languages import languages_within
 from podium_storage.logins import revoke_for_session
 from podium_storage.projections.rsvps import FoldedRsvp, RsvpProjection
 from podium_storage.store import Store
@@ -46,12 +48,15 @@ class PrivateNotifications:
         link_of: LinkOf,
         clock: Clock,
         name_of: Callable[[Pubkey], str] = lambda _pubkey: "",
+        service_language: Callable[[], str] = lambda: "en",
     ) -> None:
+        """`service_language`: the tag of the language for people of whom none is known."""
         self._private_outbox = private_outbox
         self._store = store
         self._rsvps = rsvps
         self._link_of = link_of
         self._name_of = name_of
+        self._service_language = service_language
         self._clock = clock
         self.service = service
 
@@ -115,7 +120,10 @@ class PrivateNotifications:
         is_news = before is not None and _shown(before) != _shown(row)
         owed = [pubkey for pubkey in silent if (is_news if pubkey in told else not row.withdrawn)]
         reached = {pubkey for pubkey, state in told.items() if not state.is_unsent}
-        return [self._invitation(row, event, pubkey, reached) for pubkey in owed if pubkey != row.instructor_pubkey]
+        guests = [pubkey for pubkey in owed if pubkey != row.instructor_pubkey]
+        tags = await languages_within(tx, guests)
+        languages = {pubkey: language_of(tags.get(pubkey), self._service_language()) for pubkey in guests}
+        return [self._invitation(row, event, pubkey, reached, languages[pubkey]) for pubkey in guests]
 
     async def _opted_out(self, tx: Transaction, row: LiveSessionRow) -> set[str]:
         """The people who said `stop` for this session, or `stop all`."""
@@ -124,7 +132,12 @@ class PrivateNotifications:
         return {each.pubkey for each in found if each.session_address in (ALL, row.session_address)}
 
     def _invitation(
-        self, row: LiveSessionRow, event: VerifiedEvent, recipient: Pubkey, reached: Collection[str]
+        self,
+        row: LiveSessionRow,
+        event: VerifiedEvent,
+        recipient: Pubkey,
+        reached: Collection[str],
+        language: Language,
     ) -> Letter:
         instructor = Pubkey(row.instructor_pubkey)
         link = self._link_of(row, recipient, event.created_at)
@@ -141,7 +154,9 @@ class PrivateNotifications:
             cancel_reason=row.cancel_reason,
             changed=recipient in reached,
         )
-        rumor = private.write_invitation(words, service=self.service, recipient=recipient, created_at=event.created_at)
+        rumor = private.write_invitation(
+            words, service=self.service, recipient=recipient, created_at=event.created_at, language=language
+        )
         return Letter(
             session_address=row.session_address,
             recipient=recipient,

@@ -76,6 +76,15 @@ _MEANING: Final = {
 _MEANING_OF_EMOJI: Final = {emoji: meaning for meaning, known in _EMOJI.items() for emoji in known}
 _POLITE: Final = frozenset(tuple(phrase.casefold().split()) for phrases in POLITENESS.values() for phrase in phrases)
 _LONGEST: Final = max(map(len, _POLITE))
+_INTERNATIONAL: Final = ("stop",)  # our messages ask for it, and it is written in other languages too
+_VOCABULARIES: Final = {
+    tag: frozenset(
+        word
+        for phrase in (*_INTERNATIONAL, *POLITENESS[tag], *(one for known in sayings.values() for one in known))
+        for word in phrase.casefold().split()
+    )
+    for tag, sayings in SAYINGS.items()
+}
 
 
 def meaning_of(text: str) -> str | None:
@@ -87,6 +96,13 @@ def meaning_of(text: str) -> str | None:
     if len(meanings) > 1 or "?" in meanings or not (words or symbols):
         return None
     return next(iter(meanings), "")
+
+
+def language_of_reply(text: str) -> str | None:
+    """The tag of the only language that has all words of a reply; None if several have, or none, or there are none."""
+    words, _ = _parts(text)
+    fitting = [tag for tag, vocabulary in _VOCABULARIES.items() if vocabulary.issuperset(words)]
+    return fitting[0] if words and len(fitting) == 1 else None
 
 
 def meaning_of_reaction(content: str) -> str | None:

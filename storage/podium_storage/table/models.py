@@ -129,6 +129,7 @@ class LedgerRow(StoredRow, frozen=True, kw_only=True):
     """One message to one person about one session: when it is due, what became of it, what each relay said.
 
     `told_start`: for a move, the start people knew. `revision`: the session event that the stored wrap is about.
+    `language`: the tag of the one in which the message was written; None before, and for old rows, which are English.
     """
 
     session_address: InternedText
@@ -146,6 +147,7 @@ class LedgerRow(StoredRow, frozen=True, kw_only=True):
     updated_at: int
     told_start: int | None = None
     revision: str | None = None
+    language: str | None = None
 
 
 class IntervalRow(StoredRow, frozen=True, kw_only=True):

@@ -8,7 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podium_protocol.live.reply_words import POLITENESS, SAYINGS, meaning_of, meaning_of_reaction
+from podium_protocol.live.reply_words import (
+    POLITENESS,
+    SAYINGS,
+    language_of_reply,
+    meaning_of,
+    meaning_of_reaction,
+)
 from podium_protocol.live.rsvp import Reply, is_courtesy, read_reaction, read_reply
 
 ALL_SAYINGS = [(saying, meaning) for known in SAYINGS.values() for meaning, each in known.items() for saying in each]
@@ -108,3 +114,25 @@ def test_whatever_is_written_has_a_meaning_or_none(text: str) -> None:
     """Strangers write what they like."""
     assert meaning_of(text) in {None, "", *(reply.value for reply in Reply)}
     assert meaning_of_reaction(text) in {None, *(reply.value for reply in Reply)}
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("ja gerne!", "de"),
+        ("Nein, leider 👎", "de"),
+        ("stopp alles", "de"),
+        ("stop, danke", "de"),
+        ("yes please", "en"),
+        ("stop all", "en"),
+        ("stop", None),
+        ("sorry", None),
+        ("👍", None),
+        ("ja please", None),
+        ("wo ist das?", None),
+        ("", None),
+    ],
+)
+def test_a_reply_tells_its_language_where_only_one_has_all_of_its_words(text: str, language: str | None) -> None:
+    """What is written in several languages tells none, nor what is not understood."""
+    assert language_of_reply(text) == language

@@ -14,12 +14,14 @@ from podium_daemon.writers.gift_wrapper import AskedBy, LinkOf, inboxes_of
 from podium_daemon.writers.private_outbox import HELP, Letter, PrivateOutbox
 from podium_protocol.events import Pubkey, SignedEvent
 from podium_protocol.keys import SecretKey
-from podium_protocol.live import message_texts as reply_texts
+from podium_protocol.live import message_texts as texts
+from podium_protocol.live.languages import Language, language_of
 from podium_protocol.live.reminders import is_old_answer
 from podium_protocol.live.replies import Unclear
 from podium_protocol.live.said import ALL
 from podium_protocol.nips import nip17, nip59
 from podium_storage.database import Transaction
+from podium_storage.languages import languages_within
 from podium_storage.mirror.mirror import Mirror
 from podium_storage.outbox.outbox import Outbox
 from podium_storage.outbox.values import OutboxItem
@@ -47,6 +49,7 @@ class Explanations:
         random_bytes: Callable[[int], bytes],
         link_of: LinkOf,
         asked_by: AskedBy,
+        service_language: Callable[[], str] = lambda: "en",
     ) -> None:
         """Take the parts that writing back needs.
 
@@ -59,6 +62,7 @@ class Explanations:
             random_bytes: the entropy of wraps.
             link_of: gives the address of a session's page for a person.
             asked_by: what recipients' relays are known to ask of a wrap.
+            service_language: gives the tag of the language for people of whom none is known.
         """
         self._secret = secret
         self._store = store
@@ -68,6 +72,7 @@ class Explanations:
         self._random_bytes = random_bytes
         self._link_of = link_of
         self._asked_by = asked_by
+        self._service_language = service_language
         self._explained: dict[Pubkey, int] = {}
 
     async def explain_unclear(
@@ -83,13 +88,15 @@ class Explanations:
             and not is_old_answer(letter.at, people[letter.sender].known_since or 0)
         }
         inboxes = await inboxes_of(self._mirror.within(tx), asked) if asked else {}
+        languages = await languages_within(tx, asked) if asked else {}
         items: list[OutboxItem] = []
         async for part in in_slices(list(asked.values()), _WRAPS):
             for letter, why in part:
                 outcome.done.append(letter.wrap_id)
                 if relays := inboxes.get(letter.sender):
                     titles = [row.title for row in people[letter.sender].open.values()]
-                    wrap = self._wrapped(letter, why, titles, relays, now)
+                    said = texts.explain(why, letter.reply or "", titles, self._language(letter, languages))
+                    wrap = self._wrapped(letter, said, relays, now)
                     items.append(_item(wrap, relays, letter, now))
         await self._outbox.add_many_within(tx, items)
 
@@ -115,10 +122,16 @@ class Explanations:
             (row.session_address, row.pubkey) for row in quiet
         }
         fresh = [key for key in asked if key not in known and (ALL, key[1]) not in known]
-        await self._private_outbox.add(tx, [self._help_with(*asked[key], now) for key in fresh])
+        languages = await languages_within(tx, [pubkey for _, pubkey in fresh]) if fresh else {}
+        letters = [self._help_with(*asked[key], self._language(asked[key][0], languages), now) for key in fresh]
+        await self._private_outbox.add(tx, letters)
 
-    def _help_with(self, letter: Heard, row: LiveSessionRow, now: int) -> Letter:
-        said = reply_texts.explain_words(row.title, self._link_of(row, letter.sender, now))
+    def _language(self, letter: Heard, languages: Mapping[str, str]) -> Language:
+        """The language to answer a message in: its own, else the sender's, else the service's."""
+        return language_of(letter.language or languages.get(letter.sender), self._service_language())
+
+    def _help_with(self, letter: Heard, row: LiveSessionRow, language: Language, now: int) -> Letter:
+        said = texts.explain_words(row.title, self._link_of(row, letter.sender, now), language)
         rumor = nip17.write_message(
             self._secret.pubkey,
             letter.sender,
@@ -132,10 +145,7 @@ class Explanations:
             session_address=row.session_address, recipient=letter.sender, topic=HELP, rumor=rumor, expires_at=expires_at
         )
 
-    def _wrapped(
-        self, letter: Heard, why: Unclear, titles: Sequence[str], relays: Sequence[str], now: int
-    ) -> SignedEvent:
-        said = reply_texts.explain(why, letter.reply or "", titles)
+    def _wrapped(self, letter: Heard, said: texts.Rendered, relays: Sequence[str], now: int) -> SignedEvent:
         rumor = nip17.write_message(
             self._secret.pubkey,
             letter.sender,

@@ -31,10 +31,12 @@ from podium_protocol import kinds, tags
 from podium_protocol.events import EventId, Pubkey, VerifiedEvent
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.reminders import LedgerState
+from podium_protocol.live.reply_words import language_of_reply
 from podium_protocol.live.rsvp import is_courtesy, read_reaction, read_reply
 from podium_protocol.live.said import Said, write_said
 from podium_protocol.nips import nip40, nip59
 from podium_storage.database import Transaction
+from podium_storage.languages import note_language
 from podium_storage.mirror.mirror import OpenedWraps
 from podium_storage.projections.rsvps import RsvpProjection
 from podium_storage.slices import in_slices
@@ -197,6 +199,7 @@ class Replies:
             reply=reply,
             named=frozenset(tags.values(rumor.tags, "e")) | frozenset(tags.values(rumor.tags, "q")),
             is_reaction=is_reaction,
+            language=None if is_reaction else language_of_reply(rumor.content),
         )
 
     # -- one transaction
@@ -209,6 +212,9 @@ class Replies:
         await self._rsvps.fold_answers(tx, outcome.answers, received_at=now)
         await self._store.within(tx).opt_outs.upsert(list(outcome.opt_outs.values()), by="[pubkey+lessonId]")
         await self._private_outbox.add(tx, [self._memory_of(said) for said in outcome.said])
+        for letter in letters:
+            if letter.language is not None and letter.sender in people:
+                await note_language(tx, letter.sender, letter.language, now, from_page=False)
         await self._explanations.explain_unclear(tx, outcome, people, now)
         await self._explanations.help_puzzled(tx, outcome, people, now)
         await self._opened.add_within(tx, outcome.done, now=now)

@@ -17,7 +17,7 @@ from podium_storage.table.models import LedgerRow, LetterRow, LiveSessionRow, Op
 
 
 class Heard(msgspec.Struct, frozen=True):
-    """A message to us; `reply` is None if we do not understand it."""
+    """A message to us; `reply` is None if we do not understand it. `language`: the tag of its own, if it has one."""
 
     wrap_id: EventId
     rumor_id: EventId
@@ -26,6 +26,7 @@ class Heard(msgspec.Struct, frozen=True):
     reply: Reply | None
     named: frozenset[str]
     is_reaction: bool = False
+    language: str | None = None
 
 
 class Outcome(msgspec.Struct):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -26,6 +26,7 @@ from podium_protocol.live.lifecycle import OVER, SessionState
 from podium_protocol.live.reminders import LedgerState, ReminderMessage
 from podium_protocol.live.said import ALL
 from podium_storage.database import Transaction
+from podium_storage.languages import Languages
 from podium_storage.mirror.mirror import Mirror
 from podium_storage.outbox.outbox import Outbox
 from podium_storage.outbox.values import OutboxItem, Priority
@@ -41,11 +42,23 @@ _BATCH: Final = 25  # wraps made before the event loop gets a turn: about 10 ms
 
 
 class ReminderSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Seconds. `rewrap_recent`: a relay that refuses a back-dated wrap gets one from the last ten minutes."""
+    """Seconds. `rewrap_recent`: a relay that refuses a back-dated wrap gets one from the last ten minutes.
+
+    `language`: the service's, for people of whom none is known.
+    """
 
     planner: PlannerSettings
     prepare_ahead: int = 600
     rewrap_recent: bool = True
+    language: str = "en"
+
+
+class _Recipients(msgspec.Struct, frozen=True):
+    """What wrapping needs to know of people, each by their public key."""
+
+    rsvps: Mapping[str, RsvpRow]
+    inboxes: Mapping[str, tuple[str, ...]]
+    languages: Mapping[str, str]
 
 
 class Sender:
@@ -68,6 +81,7 @@ class Sender:
         self._mirror = mirror
         self._outbox = outbox
         self._wrapper = wrapper
+        self._languages = Languages(store.database)
 
     async def send_due(self, now: int) -> None:
         """Judge every due row and queue the messages to send; begins a turn. `now` is Unix seconds."""
@@ -79,21 +93,20 @@ class Sender:
                 await self._send(session, own, now)
 
     async def _send(self, session: LiveSessionRow, rows: Sequence[LedgerRow], now: int) -> None:
-        rsvps = await self._rsvps_of(session, rows)
-        inboxes = await inboxes_of(self._mirror, [row.pubkey for row in rows])
-        facts = await self._facts(session, rows, rsvps, now)
+        recipients = await self._recipients(session, rows)
+        facts = await self._facts(session, rows, recipients.rsvps, now)
         by_fact = dict(zip(facts, rows, strict=True))
         settled: list[LedgerRow] = []
         items: list[OutboxItem] = []
         for done, resolution in enumerate(rules.resolve_due(facts, now, self.settings.planner.policy), 1):
             row = by_fact[resolution.row]
             if resolution.verdict is rules.ReminderVerdict.SEND:
-                relays = inboxes.get(row.pubkey, ())
+                relays = recipients.inboxes.get(row.pubkey, ())
                 if not relays and self.unread.keeps(row.id, row.pubkey, row.updated_at, now):
                     settled += _waiting(row)
                     continue
                 fresh = row if not resolution.late else msgspec.structs.replace(row, wrap=None)
-                claimed = await self._claimed(fresh, session, rsvps.get(row.pubkey), relays=relays, now=now)
+                claimed = await self._claimed(fresh, session, recipients, now)
                 if claimed is not None:
                     settled.append(claimed[0])
                     items += claimed[1]
@@ -106,13 +119,13 @@ class Sender:
         await self.commit(settled, items)
 
     async def _claimed(
-        self, row: LedgerRow, session: LiveSessionRow, rsvp: RsvpRow | None, *, relays: tuple[str, ...], now: int
+        self, row: LedgerRow, session: LiveSessionRow, recipients: _Recipients, now: int
     ) -> tuple[LedgerRow, list[OutboxItem]] | None:
         """The row as it is sent now; None if it is put off for the work that its relays ask for."""
-        if not relays:
+        if not (relays := recipients.inboxes.get(row.pubkey, ())):
             return _undeliverable(row, now), []
         kept = stored_wrap(row) if row.revision == session.event_id else None
-        prepared = row if kept is not None else await self._prepared(row, session, rsvp, relays, now)
+        prepared = row if kept is not None else await self._prepared(row, session, recipients, now)
         if prepared is None:
             return None
         event: SignedEvent | VerifiedEvent | None = kept or stored_wrap(prepared)
@@ -130,12 +143,11 @@ class Sender:
             session = await self._store.sessions.where("lessonId").equals(session_address).first()
             if session is None or session.state in OVER:
                 continue
-            rsvps = await self._rsvps_of(session, own)
-            inboxes = await inboxes_of(self._mirror, [row.pubkey for row in own])
+            recipients = await self._recipients(session, own)
             prepared: list[LedgerRow] = []
             for done, row in enumerate(own, 1):
-                if relays := inboxes.get(row.pubkey):
-                    wrapped = await self._prepared(row, session, rsvps.get(row.pubkey), relays, now)
+                if recipients.inboxes.get(row.pubkey):
+                    wrapped = await self._prepared(row, session, recipients, now)
                     prepared += [] if wrapped is None else [wrapped]
                 elif self.unread.keeps(row.id, row.pubkey, row.updated_at, now):
                     prepared += _waiting(row)
@@ -146,14 +158,18 @@ class Sender:
             await self.commit(prepared, [])
 
     async def _prepared(
-        self, row: LedgerRow, session: LiveSessionRow, rsvp: RsvpRow | None, relays: Sequence[str], now: int
+        self, row: LedgerRow, session: LiveSessionRow, recipients: _Recipients, now: int
     ) -> LedgerRow | None:
-        asked = self._wrapper.asked_by(relays)
+        asked = self._wrapper.asked_by(recipients.inboxes.get(row.pubkey, ()))
         if self.work.puts_off(asked):
             return None
-        wrapped = await made(asked, lambda: self._wrapper.wrap(row, session, rsvp, asked))
+        rsvp = recipients.rsvps.get(row.pubkey)
+        # a message that was written once stays in its language
+        tag = row.language or recipients.languages.get(row.pubkey, self.settings.language)
+        written = msgspec.structs.replace(row, language=tag)
+        wrapped = await made(asked, lambda: self._wrapper.wrap(written, session, rsvp, asked))
         return msgspec.structs.replace(
-            row,
+            written,
             state=LedgerState.PREPARED,
             wrap=wrapped.event.to_json(),
             rumor_id=wrapped.rumor_id,
@@ -199,13 +215,18 @@ class Sender:
         rows = await query.between([state, 0], [state, until + 1]).to_list()
         return [row for row in rows if not self.unread.holds(row.id)]
 
-    async def _rsvps_of(self, session: LiveSessionRow, rows: Sequence[LedgerRow]) -> dict[str, RsvpRow]:
-        keys = [[session.session_address, pubkey] for pubkey in {row.pubkey for row in rows}]
+    async def _recipients(self, session: LiveSessionRow, rows: Sequence[LedgerRow]) -> _Recipients:
+        people = {row.pubkey for row in rows}
+        keys = [[session.session_address, pubkey] for pubkey in people]
         found = await self._store.rsvps.where("[lessonId+pubkey]").any_of(keys).to_list()
-        return {row.pubkey: row for row in found}
+        return _Recipients(
+            rsvps={row.pubkey: row for row in found},
+            inboxes=await inboxes_of(self._mirror, people),
+            languages=await self._languages.of_people(people),
+        )
 
     async def _facts(
-        self, session: LiveSessionRow, rows: Sequence[LedgerRow], rsvps: dict[str, RsvpRow], now: int
+        self, session: LiveSessionRow, rows: Sequence[LedgerRow], rsvps: Mapping[str, RsvpRow], now: int
     ) -> list[rules.DueReminder]:
         people = sorted({row.pubkey for row in rows})
         keys = [[session.session_address, pubkey] for pubkey in people]

@@ -21,12 +21,14 @@ from podium_protocol.errors import InvalidInput
 from podium_protocol.events import EventId, Pubkey, VerifiedEvent
 from podium_protocol.filters import Filter
 from podium_protocol.live import private
+from podium_protocol.live.languages import language_of
 from podium_protocol.live.lifecycle import SessionState
 from podium_protocol.live.message_texts import Unread, write_unread
 from podium_protocol.live.session import SessionLimits, objection_to
 from podium_protocol.live.session_spec import DEFAULT_LIMITS
 from podium_protocol.text import single_line
 from podium_storage.database import Transaction
+from podium_storage.languages import languages_within
 from podium_storage.mirror.fold import Death, EventChange
 from podium_storage.mirror.queries import EventQueries
 from podium_storage.store import Store
@@ -110,12 +112,20 @@ class UnreadNotices:
     """
 
     def __init__(
-        self, store: Store, private_outbox: PrivateOutbox, *, service: Pubkey, page_of: Callable[[LiveSessionRow], str]
+        self,
+        store: Store,
+        private_outbox: PrivateOutbox,
+        *,
+        service: Pubkey,
+        page_of: Callable[[LiveSessionRow], str],
+        service_language: Callable[[], str] = lambda: "en",
     ) -> None:
+        """`service_language`: the tag of the language for people of whom none is known."""
         self._store = store
         self._private_outbox = private_outbox
         self._service = service
         self._page_of = page_of
+        self._service_language = service_language
 
     async def apply(self, tx: Transaction, effects: Sequence[EventChange], *, received_at: int) -> None:
         """Find the sessions whose newest revision came with this batch and could not be read."""
@@ -126,7 +136,9 @@ class UnreadNotices:
         found = await self._store.sessions.within(tx).where("lessonId").any_of(addresses).to_list()
         rows = [row for row in found if row.state in _RUNNING and row.ends_at > received_at]
         held = {effect.event.id for effect in told if effect.is_live}
-        await self._private_outbox.add(tx, [self._letter(row) for row in rows if row.unread_event_id in held])
+        unread = [row for row in rows if row.unread_event_id in held]
+        tags = await languages_within(tx, [row.instructor_pubkey for row in unread]) if unread else {}
+        await self._private_outbox.add(tx, [self._letter(row, tags.get(row.instructor_pubkey)) for row in unread])
         replaced = {effect.event.id: effect.event for effect in told if effect.death is Death.SUPERSEDED}
         kept = [(row, event) for row in rows for event in _still_said(row, replaced) if self._fits(event)]
         await self._private_outbox.add(tx, [self._copy(row, event) for row, event in kept])
@@ -145,7 +157,7 @@ class UnreadNotices:
             session_address=row.session_address, recipient=self._service, topic=f"kept:{event.id}", rumor=rumor
         )
 
-    def _letter(self, row: LiveSessionRow) -> Letter:
+    def _letter(self, row: LiveSessionRow, tag: str | None) -> Letter:
         told = Unread(
             title=row.title,
             starts_at=row.scheduled_at,
@@ -155,11 +167,14 @@ class UnreadNotices:
         )
         instructor = Pubkey(row.instructor_pubkey)
         created_at = row.unread_created_at or row.event_created_at
+        language = language_of(tag, self._service_language())
         return Letter(
             session_address=row.session_address,
             recipient=instructor,
             topic=f"unread:{row.event_id}",
-            rumor=write_unread(told, service=self._service, recipient=instructor, created_at=created_at),
+            rumor=write_unread(
+                told, service=self._service, recipient=instructor, created_at=created_at, language=language
+            ),
             expires_at=row.ends_at,
         )
 

@@ -29,7 +29,7 @@ from podium_daemon.conference.seats import SocketGone
 from podium_daemon.runtime.outcomes import Slug
 from podium_daemon.services.rooms.entry import Guest
 from podium_daemon.web.context import Context, InContext, forbidden, granted, signer_of
-from podium_daemon.web.login import Caller, InLogins, KeyCaller, OptionalCaller
+from podium_daemon.web.login import Caller, InLoginDoor, InLogins, KeyCaller, OptionalCaller
 from podium_daemon.web.problems import Problem
 from podium_daemon.web.routes.login import signed_in
 from podium_daemon.web.strict_json import StrictRoute
@@ -103,7 +103,9 @@ async def create_join_challenge(context: InContext, caller: OptionalCaller, refe
 
 
 @router.post("/join")
-async def join_session(context: InContext, logins: InLogins, reference: str, request: Request) -> JoinOut:
+async def join_session(
+    context: InContext, door: InLoginDoor, logins: InLogins, reference: str, request: Request
+) -> JoinOut:
     """Join with one signature: the join proof is the login of this call. The token opens the room socket once.
 
     A proof with the tag `["login", "yes"]` signs in besides: it answers a nonce of ours, so it was made just now. With
@@ -118,6 +120,8 @@ async def join_session(context: InContext, logins: InLogins, reference: str, req
     row = await context.views.resolve(reference, prover)
     body = await request.body() or None
     ticket = granted(await context.rooms.join(row, proof, _join_url(context, row), body))
+    if prover.has_key:
+        await door.note_language(request, proof.pubkey)
     base = context.public_url.replace("http", "ws", 1)
     return JoinOut(
         state="waiting" if ticket.waiting_for else "admitted",

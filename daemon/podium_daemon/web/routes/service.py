@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 import msgspec
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
@@ -17,7 +17,7 @@ from podium_daemon.api.sessions import AcceptedEvent, EventsIn, EventsOut
 from podium_daemon.relays.relay_state import RelayStatus
 from podium_daemon.runtime.outcomes import Slug
 from podium_daemon.web.context import InContext, granted
-from podium_daemon.web.login import OptionalCaller
+from podium_daemon.web.login import WINDOW_SECONDS, InLoginDoor, OptionalCaller
 from podium_daemon.web.metrics import exposition
 from podium_daemon.web.problems import Problem, also
 from podium_daemon.web.strict_json import StrictRoute
@@ -65,7 +65,9 @@ async def list_relays(context: InContext) -> RelaysOut:
 
 
 @router.post("/api/events")
-async def submit_events(context: InContext, caller: OptionalCaller, body: EventsIn) -> EventsOut:
+async def submit_events(
+    context: InContext, door: InLoginDoor, caller: OptionalCaller, body: EventsIn, request: Request
+) -> EventsOut:
     """Take signed events of sessions here, mirror them and send them to the relays: all of them or none.
 
     What belongs to a session is its own proof, and anybody may bring it: this call needs no login. Relay lists are
@@ -73,6 +75,10 @@ async def submit_events(context: InContext, caller: OptionalCaller, body: Events
     """
     events = [checked(model) for model in body.events]
     submitted = granted(await context.submission.submit(events, by=caller.pubkey if caller is not None else None))
+    # an event that was signed just now comes from its author's page; an older one may be a stranger's copy
+    now = int(context.clock.now())
+    for author in {one.pubkey for one in events if abs(now - one.created_at) <= WINDOW_SECONDS}:
+        await door.note_language(request, author)
     return EventsOut(
         accepted=tuple(
             AcceptedEvent(id=one.event.id, kind=one.event.kind, lesson_id=one.session_address, relays=tuple(one.relays))

@@ -10,6 +10,7 @@ from podium_daemon.writers.private_outbox import rumor_of
 from podium_protocol import kinds
 from podium_protocol.events import UnsignedEvent, VerifiedEvent
 from podium_protocol.keys import SecretKey
+from podium_storage.languages import Languages
 from podium_storage.table.models import LetterRow, LiveSessionRow
 from tests.support.world import World, new_key, world
 
@@ -49,6 +50,16 @@ async def test_the_instructor_is_told_once_with_the_reason() -> None:
         assert healed.unread_reason is None
         await edited_elsewhere(here, healed, end="soon")
         assert len(await notices(here)) == 2
+
+
+async def test_the_instructor_is_told_in_their_own_language() -> None:
+    """The one that their page used last."""
+    async with world() as here:
+        row = await here.schedule()
+        await Languages(here.store.database).note_page(here.instructor.pubkey, "de", here.now)
+        await edited_elsewhere(here, row, end="soon")
+        (letter,) = await notices(here)
+        assert rumor_of(letter).content.startswith("Deine letzte Änderung war nicht zu lesen: Know your rights")
 
 
 @pytest.mark.parametrize("state", ["ended", "cancelled"])

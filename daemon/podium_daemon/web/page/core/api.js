@@ -227,9 +227,13 @@ export async function request(path, options) {
   const began = Date.now() / 1000;
   const patience = new AbortController();
   const timer = options?.signal ? undefined : setTimeout(() => patience.abort(), PATIENCE);
+  // the page's own language, which the browser's need not be: people are written to in it
+  const lang = globalThis.document?.documentElement.lang;
+  const headers = { ...(lang ? { "Accept-Language": lang } : {}), ...options?.headers };
   let answer;
   try {
-    answer = await fetch(path, { cache: "no-store", credentials: "omit", redirect: "error", ...options, signal: options?.signal ?? patience.signal });
+    const given = { ...options, headers, signal: options?.signal ?? patience.signal };
+    answer = await fetch(path, { cache: "no-store", credentials: "omit", redirect: "error", ...given });
   } catch (error) {
     throw /** @type {Error} */ (error).name === "AbortError" && !patience.signal.aborted ? error : new PodiumError("offline");
   } finally {
