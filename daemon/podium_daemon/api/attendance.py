@@ -24,6 +24,7 @@ class AttendanceOut(PersonOut):
 
 class AttendancesOut(Model):
     attendance: tuple[AttendanceOut, ...]
+    total: Annotated[int, Field(description="How many people attended, or, with `q`, are meant; else own rows only.")]
 
 
 class ManualAttendanceIn(Model):

@@ -81,4 +81,4 @@ class AnswersOut(Model):
 
     rsvps: tuple[RsvpOut, ...]
     reminders: tuple[ReminderOut, ...]
-    total: Annotated[int, Field(description="How many RSVPs the session has.")]
+    total: Annotated[int, Field(description="How many RSVPs the session has, or, with `q`, of people who are meant.")]

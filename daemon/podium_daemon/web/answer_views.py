@@ -8,12 +8,13 @@ from typing import Final, Literal, TypeVar
 import msgspec
 
 from podium_daemon.api.rsvps import NamedPersonOut, RelayAnswer, ReminderOut, RsvpOut, UnreachableOut
-from podium_daemon.web.person_names import PersonNames, person_fields
+from podium_daemon.web.person_names import PersonNames, beside_loop, person_fields
 from podium_daemon.writers.private_outbox import INVITATION
 from podium_protocol.events import Pubkey
 from podium_protocol.live import private
 from podium_protocol.nips import nip19
 from podium_storage.projections.messages import people_out_of_reach
+from podium_storage.projections.rsvps import people_who_answered
 from podium_storage.store import Store
 from podium_storage.table.models import AttendanceRow, GuestRow, LedgerRow, LetterRow, LiveSessionRow, RsvpRow, WatchRow
 from podium_storage.table.table import Table
@@ -48,10 +49,17 @@ class AnswerViews:
         guests = await (by_key if only is None else self._store.guests.where("pubkey").equals(only)).to_list()
         return await self._rsvps(row, chosen, unreachable, guests)
 
-    async def part(self, row: LiveSessionRow, *, offset: int, limit: int) -> AnswersPart:
-        """A part of the RSVPs in order of arrival with their messages, read without a look at the other people."""
+    async def part(self, row: LiveSessionRow, *, offset: int, limit: int, query: str = "") -> AnswersPart:
+        """A part of the RSVPs in order of arrival with their messages, read without a look at the other people.
+
+        With a `query` (`live.names`), of the RSVPs of those whom it means; then `total` counts them.
+        """
         by_session = self._store.rsvps.where("lessonId").equals(row.session_address)
-        chosen = await by_session.order_by("firstSeen").offset(offset).limit(limit).to_list()
+        if query:
+            chosen, total = await self._matching(row, query, offset=offset, limit=limit)
+        else:
+            chosen = await by_session.order_by("firstSeen").offset(offset).limit(limit).to_list()
+            total = await by_session.count()
         ledger, letters = await self._messages_to(row, [one.pubkey for one in chosen])
         guests = self._store.guests.where("pubkey").any_of([one.pubkey for one in chosen])
         return AnswersPart(
@@ -59,18 +67,28 @@ class AnswerViews:
                 row, chosen, self._away(row, ledger, letters), await guests.to_list() if chosen else []
             ),
             reminders=await self._reminders(row, ledger, letters if private.is_private(row) else []),
-            total=await by_session.count(),
+            total=total,
         )
+
+    async def _matching(self, row: LiveSessionRow, query: str, *, offset: int, limit: int) -> tuple[list[RsvpRow], int]:
+        people = await people_who_answered(self._store.database, [row.session_address])
+        found = await self._people.matching(row, people, query)
+        keys = [[row.session_address, pubkey] for pubkey in found[offset : offset + limit]]
+        rows = await self._store.rsvps.where("[lessonId+pubkey]").any_of(keys).to_list() if keys else []
+        return sorted(rows, key=lambda rsvp: rsvp.first_seen), len(found)
 
     async def _rsvps(
         self, row: LiveSessionRow, chosen: Sequence[RsvpRow], unreachable: Collection[str], guests: Sequence[GuestRow]
     ) -> list[RsvpOut]:
         names = await self._people.names_of(row, (rsvp.pubkey for rsvp in chosen))
         came = {one.pubkey: one.assurance for one in guests}
-        return [
-            rsvp_out(rsvp, names[rsvp.pubkey], rsvp.pubkey in unreachable, rsvp.assurance or came.get(rsvp.pubkey))
-            for rsvp in chosen
-        ]
+        return await beside_loop(
+            len(chosen),
+            lambda: [
+                rsvp_out(one, names[one.pubkey], one.pubkey in unreachable, one.assurance or came.get(one.pubkey))
+                for one in chosen
+            ],
+        )
 
     async def _messages_to(self, row: LiveSessionRow, people: Sequence[str]) -> tuple[list[LedgerRow], list[LetterRow]]:
         """The messages to some people about a session."""
@@ -131,19 +149,25 @@ class AnswerViews:
         names = await self._people.names_of(
             row, [*(each.pubkey for each in letters), *(each.pubkey for each in chosen)]
         )
-        return [
-            *(_letter(row, each, names[each.pubkey]) for each in letters),
-            *(_reminder(each, names[each.pubkey]) for each in chosen),
-        ]
+        return await beside_loop(
+            len(names),
+            lambda: [
+                *(_letter(row, each, names[each.pubkey]) for each in letters),
+                *(_reminder(each, names[each.pubkey]) for each in chosen),
+            ],
+        )
 
-    async def named_people(self, row: LiveSessionRow) -> list[NamedPersonOut]:
-        """The co-hosts and invited people of a session, with the state of their invitation."""
-        letters = await self._store.letters.where("lessonId").equals(row.session_address).to_list()
-        newest = {one.pubkey: one for one in letters if one.topic == INVITATION}
+    async def named_people(self, row: LiveSessionRow, limit: int | None = None) -> tuple[list[NamedPersonOut], int]:
+        """The co-hosts and invited people of a session, with the state of their invitation: the first, and how many."""
         roles: dict[str, Literal["co-host", "invited"]] = dict.fromkeys(row.co_hosts, "co-host")
         roles = roles | {pubkey: "invited" for pubkey in row.invited if pubkey not in roles}
-        names = await self._people.names_of(row, roles)
-        return [_named(pubkey, role, newest.get(pubkey), names[pubkey]) for pubkey, role in roles.items()]
+        people = list(roles)[:limit]
+        keys = [[row.session_address, pubkey, INVITATION] for pubkey in people]
+        letters = self._store.letters.where("[lessonId+pubkey+topic]").any_of(keys)
+        sent = {one.pubkey: one for one in await letters.to_list()} if keys else {}
+        names = await self._people.names_of(row, people)
+        shown = [_named(pubkey, roles[pubkey], sent.get(pubkey), names[pubkey]) for pubkey in people]
+        return shown, len(roles)
 
     async def _letters(self, row: LiveSessionRow, only: Pubkey | None) -> list[LetterRow]:
         """The sealed messages of a private session: an undeliverable invitation must be visible."""

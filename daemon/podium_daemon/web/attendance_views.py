@@ -9,9 +9,10 @@ from podium_daemon.api.attendance import AttendanceOut, IntervalOut, OwnOut
 from podium_daemon.services.attendance.observation import actual_seconds
 from podium_daemon.services.attendance.participation import Participation
 from podium_daemon.web.answer_views import AnswerViews, rows_of, rsvp_out
-from podium_daemon.web.person_names import PersonNames, person_fields
+from podium_daemon.web.person_names import PersonNames, beside_loop, person_fields
 from podium_protocol.events import Pubkey
 from podium_protocol.live.completion import percent_attended
+from podium_storage.projections.attendance import people_who_attended
 from podium_storage.store import Store
 from podium_storage.table.models import AttendanceRow, LiveSessionRow, WatchRow
 
@@ -40,18 +41,36 @@ class AttendanceViews:
         names = await self._people.names_of(row, [*(each.pubkey for each in chosen), *(each.pubkey for each in others)])
         return [*(_attendance(row, each, names[each.pubkey]) for each in chosen), *_by_watching(others, names)]
 
-    async def first_rows(self, row: LiveSessionRow, limit: int) -> tuple[list[AttendanceOut], int]:
-        """The attendance of those who came first, and how many people there are."""
-        by_session = self._store.attendance.where("lessonId").equals(row.session_address)
-        chosen, count = await by_session.order_by("joinedAt").limit(limit).to_list(), await by_session.count()
-        watched = [one for one in await rows_of(self._store.watches, row, None) if one.completed_at is not None]
-        keys = [[row.session_address, one.pubkey] for one in watched]
-        came = await self._store.attendance.where("[lessonId+pubkey]").any_of(keys).to_list() if keys else []
-        there = {each.pubkey for each in came}
-        others = [one for one in watched if one.pubkey not in there]
-        names = await self._people.names_of(row, [*(each.pubkey for each in chosen), *(each.pubkey for each in others)])
-        seen = [*(_attendance(row, each, names[each.pubkey]) for each in chosen), *_by_watching(others, names)]
-        return seen[:limit], count + len({one.pubkey for one in others})
+    async def part(
+        self, row: LiveSessionRow, *, offset: int = 0, limit: int, query: str = ""
+    ) -> tuple[list[AttendanceOut], int]:
+        """A part of the attendance in the order people came, then of those who watched only; and how many they are.
+
+        With a `query` (`live.names`), of those whom it means.
+        """
+        people = await people_who_attended(self._store.database, row.session_address)
+        if query:
+            people = await self._people.matching(row, people, query)
+        chosen = people[offset : offset + limit]
+        rows, watches = await self._of(row, chosen)
+        names = await self._people.names_of(row, chosen)
+        seen = await beside_loop(
+            len(chosen),
+            lambda: [*(_attendance(row, each, names[each.pubkey]) for each in rows), *_by_watching(watches, names)],
+        )
+        return seen, len(people)
+
+    async def _of(self, row: LiveSessionRow, people: Sequence[Pubkey]) -> tuple[list[AttendanceRow], list[WatchRow]]:
+        """What is kept of these people: their attendance, and what those without one have watched."""
+        keys = [[row.session_address, pubkey] for pubkey in people]
+        if not keys:
+            return [], []
+        came = await self._store.attendance.where("[lessonId+pubkey]").any_of(keys).to_list()
+        by_person = {each.pubkey: each for each in came}
+        others = [key for key in keys if key[1] not in by_person]
+        watches = self._store.watches.where("[lessonId+pubkey]").any_of(others)
+        in_order = [by_person[pubkey] for pubkey in people if pubkey in by_person]
+        return in_order, await watches.to_list() if others else []
 
     async def own_rows(self, row: LiveSessionRow, pubkey: Pubkey) -> OwnOut:
         """A person's own rows, read by key: a stream asks on each change."""

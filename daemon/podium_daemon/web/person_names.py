@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Final, TypedDict
+from typing import Final, TypedDict, TypeVar
 
 from podium_daemon.services.people.profiles import Introduction
 from podium_protocol.events import Pubkey
 from podium_protocol.live import private
-from podium_protocol.live.names import own_name, shown_names
+from podium_protocol.live.names import names_match, own_name, shown_names
 from podium_protocol.nips import nip19
 from podium_storage.guests import with_door_names
+from podium_storage.slices import in_slices
 from podium_storage.store import Store
 from podium_storage.table.models import LiveSessionRow
 
-_FEW: Final = 20  # names that are told apart on the event loop
+T = TypeVar("T")
+
+_FEW: Final = 20  # rows of a list that is built on the event loop
+_SOME: Final = 500  # people whose names are looked up in one turn
 
 
 class PersonNames:
@@ -39,7 +43,7 @@ class PersonNames:
     async def names_of(self, row: LiveSessionRow, people: Iterable[str]) -> dict[str, str]:
         """What to call each of `people` in one list of the session (`live.names`)."""
         names = await self._names_in(row, [Pubkey(pubkey) for pubkey in dict.fromkeys(people)])
-        shown = shown_names(names) if len(names) <= _FEW else await asyncio.to_thread(shown_names, names)
+        shown = await beside_loop(len(names), lambda: shown_names(names))
         return {str(pubkey): name for pubkey, name in shown.items()}
 
     async def own_names(self, row: LiveSessionRow, people: Iterable[str]) -> dict[str, str]:
@@ -56,11 +60,23 @@ class PersonNames:
         names = {str(pubkey): own_name(name) for pubkey, name in (await self._names_in(row, wanted)).items()}
         return {pubkey: name for pubkey, name in names.items() if name}
 
+    async def matching(self, row: LiveSessionRow, people: Sequence[Pubkey], query: str) -> list[Pubkey]:
+        """Those of `people` whom a search means (`live.names`), in their order: of ten thousand in a few turns."""
+        is_meant, names = names_match(query), {}
+        async for part in in_slices(people, _SOME):
+            names.update(await self._names_in(row, part))
+        return await beside_loop(len(names), lambda: [one for one in people if is_meant(one, names[one])])
+
     async def _names_in(self, row: LiveSessionRow, people: Sequence[Pubkey]) -> dict[Pubkey, str]:
         """People's own names, else those they gave at the door of the session."""
         await self._load(people)
         own = {pubkey: self.introduce(pubkey).name for pubkey in people}
         return await with_door_names(self._store, row.session_address, own)
+
+
+async def beside_loop(count: int, build: Callable[[], T]) -> T:
+    """Build a list of `count` rows: a long one on a thread, so that the event loop does not wait for it."""
+    return build() if count <= _FEW else await asyncio.to_thread(build)
 
 
 class Person(TypedDict):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from podium_protocol.events import Pubkey
-from podium_protocol.nips.nip19 import encode_npub
+from podium_protocol.nips.nip19 import encode_npub, keys_beginning
 from podium_protocol.text import single_line
 
 MAX_SHOWN: Final = 60
@@ -35,6 +35,18 @@ def shown_names(names: Mapping[Pubkey, str]) -> dict[Pubkey, str]:
     cleaned = {pubkey: own_name(name) for pubkey, name in names.items()}
     taken = Counter(_looks_of(name) for name in cleaned.values() if name)
     return {pubkey: _shown(pubkey, name, taken) for pubkey, name in cleaned.items()}
+
+
+def names_match(query: str) -> Callable[[Pubkey, str], bool]:
+    """The test whether a person with this key and own name is meant by a search: by a part of it, or by their npub.
+
+    Capitals and look-alike letters (NFKC) are the same; of an npub the beginning is enough.
+    """
+    wanted = _looks_of(single_line(query, MAX_SHOWN))
+    begins = keys_beginning(wanted)
+    if begins is not None:
+        return lambda pubkey, _: begins(pubkey)
+    return lambda _, name: wanted in _looks_of(own_name(name))
 
 
 def own_name(name: str) -> str:

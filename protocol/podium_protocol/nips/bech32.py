@@ -23,6 +23,7 @@ _SUMS: Final = tuple(
     reduce(xor, (generator for place, generator in enumerate(_GENERATORS) if top >> place & 1), 0) for top in range(32)
 )
 _BECH32: Final = 1
+_BITS: Final = 5  # of a character
 _BECH32M: Final = 0x2BC830A3
 _FORM: Final = re.compile(r"([!-~]{1,83})1([a-z0-9]{6,})")
 
@@ -55,6 +56,14 @@ def decode(text: str) -> tuple[str, bytes]:
     if checksum != _BECH32:
         raise InvalidInput("the checksum is wrong: a character was changed, lost or added; copy the text again")
     return match[1], _without_spare_bits(values[:-6])
+
+
+def leading_bits(characters: str) -> tuple[int, int] | None:
+    """The bits that these characters after the `1` stand for: as a number, and how many; None for other characters."""
+    if not _VALUES.keys() >= set(characters):
+        return None
+    bits = reduce(lambda held, character: held << _BITS | _VALUES[character], characters, 0)
+    return bits, _BITS * len(characters)
 
 
 def _expand(prefix: str) -> Iterator[int]:

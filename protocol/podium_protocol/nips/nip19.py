@@ -23,6 +23,9 @@ _SPECIAL, _RELAY, _AUTHOR, _KIND = range(4)
 _HEX_64: Final = re.compile(r"[0-9a-f]{64}")
 _URI: Final = re.compile(r"nostr:", re.IGNORECASE)
 _SECRET: Final = re.compile(r"(?:nostr:)?\s*n(?:crypt)?sec1", re.IGNORECASE)
+_NPUB: Final = "npub1"
+_NPUB_CHARS: Final = 63
+_WHOLE_CHARS: Final = 51  # of the data, that have five bits of the key each; the next one has the last bit
 _MAX_VALUE: Final = 255  # a TLV's length is one byte
 
 
@@ -73,6 +76,21 @@ Entity = Npub | Nsec | Note | Nprofile | Nevent | Naddr
 def encode_npub(pubkey: Pubkey) -> str:
     """`npub1...`."""
     return bech32.encode("npub", bytes.fromhex(pubkey))
+
+
+def keys_beginning(npub: str) -> Callable[[Pubkey], bool] | None:
+    """The test whether a key's npub begins so, in any case of letters; None if no npub does.
+
+    The checksum at the end of a whole npub is not looked at.
+    """
+    text = npub.lower()
+    if not text.startswith(_NPUB) or len(text) > _NPUB_CHARS:
+        return None
+    found = bech32.leading_bits(text[len(_NPUB) :][:_WHOLE_CHARS])
+    if found is None:
+        return None
+    bits, count = found
+    return lambda pubkey: int(pubkey, 16) >> (256 - count) == bits
 
 
 def short_npub(pubkey: Pubkey) -> str:

@@ -108,6 +108,30 @@ def _interval(record: AttendanceRecord, event: AuthoredEvent) -> IntervalRow:
     )
 
 
+# those who only watched the recording come after those who came, in the order in which they had seen enough of it
+_PEOPLE: Final = """
+WITH lesson AS (SELECT id FROM atoms WHERE value = ?), people AS (
+  SELECT a.pubkey, 0 AS watched, a.joinedAt AS at, a.id
+  FROM lesson CROSS JOIN trainingLiveSessionAttendance AS a ON a.lessonId = lesson.id
+  UNION ALL SELECT w.pubkey, 1, min(w.completedAt), min(w.id)
+  FROM lesson CROSS JOIN recordingWatches AS w ON w.lessonId = lesson.id
+  WHERE w.completedAt IS NOT NULL AND NOT EXISTS (
+    SELECT 1 FROM trainingLiveSessionAttendance AS a WHERE a.lessonId = w.lessonId AND a.pubkey = w.pubkey)
+  GROUP BY w.pubkey
+)
+SELECT person.value FROM people CROSS JOIN atoms AS person ON person.id = people.pubkey
+ORDER BY people.watched, people.at, people.id"""
+
+
+async def people_who_attended(database: Database, session_address: str) -> list[Pubkey]:
+    """The people who came to a session in the order in which they came, then those who watched only its recording.
+
+    Raises:
+        StoreError: what the database said.
+    """
+    return [Pubkey(str(person)) for (person,) in await database.fetch_all(_PEOPLE, (session_address,))]
+
+
 # Three moments at which the daemon may have died: before the last record of a person, before the first one, and before
 # the one of a person who only watched the recording.
 _OWED: Final = """

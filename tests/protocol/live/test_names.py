@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podium_protocol.live.names import MAX_SHOWN, short_npub, shown_names
+from podium_protocol.events import Pubkey
+from podium_protocol.live.names import MAX_SHOWN, names_match, short_npub, shown_names
 from podium_protocol.nips.nip19 import encode_npub
 from tests.support.events import key_of
 
@@ -46,3 +47,28 @@ def test_no_two_people_are_called_the_same(names: list[str]) -> None:
         assert name.strip()
         assert len(name) <= MAX_SHOWN + len(" (…123456)")
         assert "\n" not in name
+
+
+def test_a_person_is_searched_by_a_part_of_the_name() -> None:
+    """Whatever the case and form of its letters; what is no part of it, and the name of others, is not meant."""
+    meant = names_match("  ＡDA\n")
+    assert meant(ADA, "Countess Ada")
+    assert not meant(BEN, "Ben")
+    assert not meant(BEN, "")
+
+
+@given(st.binary(min_size=32, max_size=32), st.integers(5, 63))
+def test_a_person_is_searched_by_the_beginning_of_the_npub(key: bytes, length: int) -> None:
+    """Each beginning of it means that person, and with another character at its end another one."""
+    pubkey = Pubkey(key.hex())
+    start = encode_npub(pubkey)[:length]
+    assert names_match(start)(pubkey, "")
+    if 5 < length < 57:
+        other = f"{start[:-1]}{'p' if start[-1] == 'q' else 'q'}"
+        assert not names_match(other)(pubkey, "")
+
+
+def test_a_name_that_looks_like_a_key_is_searched_as_a_name() -> None:
+    """What no npub begins with is a part of a name."""
+    assert names_match("npub1b")(ADA, "") is False
+    assert names_match("npub")(ADA, "My npub is long")

@@ -19,6 +19,7 @@ from podium_daemon.api.base import Model
 from podium_daemon.api.rooms import RoomOut
 from podium_daemon.web.context import Context, InContext
 from podium_daemon.web.login import Caller, OptionalCaller
+from podium_daemon.web.person_names import beside_loop
 from podium_daemon.web.problems import Problem, also
 from podium_daemon.web.question_views import NOTHING
 from podium_daemon.web.routes.rooms import show_room
@@ -202,14 +203,14 @@ class _View:
         news: list[str] = []
         if changed & {store.rsvps.name, store.ledger.name, store.letters.name}:
             part = await views.answers.part(row, offset=0, limit=self._rows)
-            news += self._fresh("rsvps", _listed(part.rsvps, part.total))
-            news += self._fresh("reminders", _listed(part.reminders, len(part.reminders)))
-            news += self._fresh("unreachable", _listed(*await views.answers.first_unreachable(row, self._rows)))
+            news += self._fresh("rsvps", await _listed(part.rsvps, part.total))
+            news += self._fresh("reminders", await _listed(part.reminders, len(part.reminders)))
+            away = await views.answers.first_unreachable(row, self._rows)
+            news += self._fresh("unreachable", await _listed(*away))
         if changed & {store.sessions.name, store.letters.name}:
-            named = await views.answers.named_people(row)
-            news += self._fresh("named", _listed(named[: self._rows], len(named)))
+            news += self._fresh("named", await _listed(*await views.answers.named_people(row, self._rows)))
         if changed & {store.attendance.name, store.watches.name}:
-            news += self._fresh("attendance", _listed(*await views.attendance.first_rows(row, self._rows)))
+            news += self._fresh("attendance", await _listed(*await views.attendance.part(row, limit=self._rows)))
         room: RoomOut = await show_room(self._context, viewer, row.session_address)
         return [*news, *self._fresh("room", _json(room))]
 
@@ -239,6 +240,10 @@ def _json(model: BaseModel) -> str:
     return model.model_dump_json(by_alias=True)
 
 
-def _listed(rows: Sequence[Model], total: int) -> str:
+async def _listed(rows: Sequence[Model], total: int) -> str:
+    return await beside_loop(len(rows), lambda: _list_text(rows, total))
+
+
+def _list_text(rows: Sequence[Model], total: int) -> str:
     items = [row.model_dump(by_alias=True) for row in rows]
     return msgspec.json.encode({"items": items, "total": total}).decode()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import AsyncIterator
+from urllib.parse import urlencode
 
 import msgspec
 import pytest
@@ -148,6 +149,38 @@ async def test_a_page_asks_for_the_names_of_people(lesson: Class) -> None:
     assert answer.status_code == 200, answer.text
     assert answer.json() == {"names": {lesson.ada.pubkey: "Ada"}}
     del lesson.here.introductions[lesson.ada.pubkey]
+
+
+@one_loop
+async def test_leaders_search_those_who_answered_and_attended(lesson: Class) -> None:
+    """By a part of the name as the page shows it, in any case, or by the beginning of the npub; in parts, too."""
+    here, instructor = lesson.here, lesson.here.here.instructor
+    names = {lesson.ada: "Ada Byron", lesson.ben: "Ben Bitdiddle", lesson.cleo: "Cleo"}
+    here.introductions.update({key.pubkey: Introduction(name) for key, name in names.items()})
+    npub = nip19.encode_npub(lesson.ben.pubkey)
+
+    async def found(name: str, **asked: str) -> tuple[list[str], int]:
+        answer = await here.get(f"{here.path_of(lesson.row, name)}?{urlencode(asked)}", instructor)
+        assert answer.status_code == 200, answer.text
+        rows = answer.json()["rsvps" if name == "answers" else name]
+        return [names[key] for row in rows for key in names if key.pubkey == row["pubkey"]], answer.json()["total"]
+
+    for name in ("answers", "attendance"):
+        # two who came at the same second stand in either order, and always in that one
+        both, total = await found(name, q="B")
+        assert (sorted(both), total) == (["Ada Byron", "Ben Bitdiddle"], 2)
+        for place in (0, 1):
+            assert await found(name, q=" b ", offset=str(place), limit="1") == (both[place : place + 1], 2)
+        assert await found(name, q=npub[:20].upper()) == (["Ben Bitdiddle"], 1)
+        assert await found(name, q="nobody of that name") == ([], 0)
+        assert (await here.get(f"{here.path_of(lesson.row, name)}?q={'x' * 101}", instructor)).status_code == 422
+    assert await found("answers", q="cleo") == (["Cleo"], 1)
+    for place in (0, 1):
+        assert await found("attendance", limit="1", offset=str(place)) == (both[place : place + 1], 2)
+    own = await here.get(f"{here.path_of(lesson.row, 'attendance')}?q=ben", lesson.ada)
+    assert [row["pubkey"] for row in own.json()["attendance"]] == [lesson.ada.pubkey]
+    assert (await here.get(f"{here.path_of(lesson.row, 'answers')}?q=ben", lesson.ada)).status_code == 403
+    here.introductions.clear()
 
 
 @one_loop
