@@ -74,6 +74,12 @@ LIVE_BURST: Final = 50_000
 LIVE_RATE: Final = 10_000.0
 """Events per second after EOSE in the long run: about what one process can verify; a relay that sends more repeats."""
 
+IDLE_BURST: Final = 10_000
+"""Frames that change nothing taken at once: notices, challenges, second EOSEs, and what comes after our CLOSE."""
+
+IDLE_RATE: Final = 10.0
+"""The same per second in the long run: honest relays send a few a day, and thousands only just after a CLOSE."""
+
 STORED_SLACK: Final = 100
 """Stored events above a filter's own `limit` before they count as a flood (NIP-01: "much more should be avoided")."""
 

@@ -55,7 +55,10 @@ class Talk:
         transport = self.socket.transport
         if transport.is_closing():
             raise ConnectionResetError
-        transport.write(data)
+        try:
+            transport.write(data)
+        except RuntimeError:  # half of it is closed already
+            raise ConnectionResetError from None
         await self.socket.drain()
 
     async def serve_honestly(self) -> None:

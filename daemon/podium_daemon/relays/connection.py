@@ -337,7 +337,8 @@ class RelayConnection:
         self._verdict = BlockedByRelay(words) if away.is_final else Unknown(words)
         self._enter(away.state)
         if away.state is not ConnectionState.STOPPED:
-            _log.info("relay away", action="relay.away", relay=self.url, why=away.why, seconds=round(away.seconds, 1))
+            log = _log.warning if away.state is ConnectionState.PENALTY else _log.info
+            log("relay away", action="relay.away", relay=self.url, why=away.why, seconds=round(away.seconds, 1))
         self._relay_state.on_disconnected(words)
         self._relay_state.window.refuse_queued(self._verdict, None if away.is_final else away.seconds)
 

@@ -39,7 +39,9 @@ MAX_AHEAD: Final = 4_096
 MAX_BYTES_AHEAD: Final = 2 * 1024 * 1024
 """The same in bytes of events."""
 
-_PINGS_AT_ONCE: Final = 16  # in one piece of the stream; honest relays ping once in half a minute
+# in one piece of the stream, which is 16 KiB at most
+_CONTROLS_AT_ONCE: Final = 16  # honest relays ping once in half a minute
+_FRAGMENTS_AT_ONCE: Final = 64  # honest ones are of kilobytes
 _log = structlog.get_logger(__name__)
 
 
@@ -109,12 +111,10 @@ class Pump:
 
     async def _read(self) -> NoReturn:
         while True:
-            texts, binaries, pings = await self._receive()
+            received = await self._receive()
             now = self._heard_at = self._clock.monotonic()
-            self._relay_state.report_violation(
-                *[Violation.BAD_FRAME] * binaries, *[Violation.FLOOD] * (pings - _PINGS_AT_ONCE)
-            )
-            for text in texts:
+            self._report(received)
+            for text in received.texts:
                 self._session.receive(text, now)
             await self._hand_on()
             if self._ahead > MAX_AHEAD or self._bytes_ahead > MAX_BYTES_AHEAD:
@@ -122,6 +122,11 @@ class Pump:
             self._check_conduct()
             self.wake()
             await asyncio.sleep(0)  # the next piece may be there already: let others run first
+
+    def _report(self, received: Received) -> None:
+        controls, fragments = received.controls - _CONTROLS_AT_ONCE, received.fragments - _FRAGMENTS_AT_ONCE
+        floods = [Violation.FLOOD] * (max(0, controls) + max(0, fragments))
+        self._relay_state.report_violation(*[Violation.BAD_FRAME] * received.binaries, *floods)
 
     async def _receive(self) -> Received:
         try:
@@ -271,7 +276,7 @@ class Pump:
 
     def _check_conduct(self) -> None:
         if self._relay_state.is_banned():
-            raise Misbehaved("it broke the rules too often")
+            raise Misbehaved(f"it broke the rules too often: {self._relay_state.faults()}")
 
     def _check_use(self, now: float) -> None:
         if self._relay_state.has_work:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
 from random import random
 from typing import Final, Protocol
@@ -11,6 +11,7 @@ import msgspec
 import structlog
 
 from podium_daemon.relays.publishing import Pacer, PublishWindow
+from podium_daemon.runtime.allowances import Buckets, Rate
 from podium_daemon.runtime.clock import Clock
 from podium_protocol import relay_url
 from podium_protocol.errors import InvalidInput
@@ -121,6 +122,7 @@ class ConnectionOptions(msgspec.Struct, frozen=True, kw_only=True):
 _log = structlog.get_logger(__name__)
 
 _BETWEEN_NOTICES: Final = 10.0  # seconds: a relay that talks without end does not fill the log
+_CLOSED_LINES: Final = Rate(burst=20, per_second=0.1)  # in the log; a relay may refuse in other words each time
 
 SinceFor = Callable[[str], int | None]
 """From a relay's URL to the Unix time at which it last had no more stored events; None: read everything."""
@@ -175,6 +177,7 @@ class RelayState:
         self._questions: dict[str, CollectingSubscription] = {}
         self._ask_again_at: dict[str, float] = {}
         self._asking_delays = backoff.delays(random)
+        self._closed_lines = Buckets[str](_CLOSED_LINES)
 
     @property
     def closed(self) -> dict[str, str]:
@@ -272,12 +275,15 @@ class RelayState:
             return
         names = self.shared.closed(subscription_id)
         if any(self._closed.get(name) != verdict.message for name in names):
-            words = verdict.message
-            _log.warning("a relay refuses", action="relay.closed", relay=self.url, subscriptions=names, words=words)
+            self._log_closed(names, verdict.message)
         self._closed |= dict.fromkeys(names, verdict.message)
         if not is_final(verdict):
             at = now + max(next(self._asking_delays), self.window.pause.seconds_left(now))
             self._ask_again_at |= dict.fromkeys(names, at)
+
+    def _log_closed(self, names: Sequence[str], words: str) -> None:
+        if self._closed_lines.take_tokens(self.url, self._clock.monotonic()):
+            _log.warning("a relay refuses", action="relay.closed", relay=self.url, subscriptions=names, words=words)
 
     def on_connecting(self, limits: RelayLimits) -> None:
         """Note that a connection is about to be used, to a relay with these limits."""
@@ -318,6 +324,11 @@ class RelayState:
         for violation in violations:
             self.session.misbehaviour.add(violation, self._clock.monotonic())
 
+    def faults(self) -> str:
+        """The faults of the relay since the start, the most frequent first, in words."""
+        counts = self.session.misbehaviour.counts.most_common()
+        return ", ".join(f"{violation.value} {count} times" for violation, count in counts)
+
     def is_banned(self) -> bool:
         """Whether the relay misbehaves so much that it should be left alone for a while."""
         return self.session.misbehaviour.is_banned(self._clock.monotonic())
@@ -351,11 +362,15 @@ class Gaps:
         return sorted(set.intersection(*names)) if names else []
 
     def remarks(self) -> list[str]:
-        """One line for each gap, with the relay's words made safe to show."""
+        """One line for each gap, with the relay's words made safe to show, and one for each punished relay."""
+        punished = [one for one in self._states() if one.is_configured and one.state is ConnectionState.PENALTY]
         return [
-            f"{url} does not serve {name}: {single_line(words, _MAX_WORDS)}"
-            for url, gaps in self._all().items()
-            for name, words in gaps.items()
+            *(f"{one.url} is left alone for a while: {one.last_error}" for one in punished),
+            *(
+                f"{url} does not serve {name}: {single_line(words, _MAX_WORDS)}"
+                for url, gaps in self._all().items()
+                for name, words in gaps.items()
+            ),
         ]
 
     def _all(self) -> dict[str, dict[str, str]]:

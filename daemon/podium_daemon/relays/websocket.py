@@ -48,11 +48,12 @@ class SocketLost(PodiumError):
 
 
 class Received(NamedTuple):
-    """Text messages, as their bytes, and how many binary ones and pings there were besides."""
+    """Text messages, as their bytes, and how many binary ones, pings and pongs, and fragments there were besides."""
 
     texts: list[bytes]
     binaries: int
-    pings: int
+    controls: int
+    fragments: int
 
 
 class WebSocket:
@@ -185,9 +186,10 @@ class WebSocket:
 
     def _assemble(self, events: Iterable[Event]) -> Received:
         texts: list[bytes] = []
-        binaries = pings = 0
+        binaries = controls = fragments = 0
         for frame in events:
             assert isinstance(frame, Frame)
+            fragments += frame.opcode is Opcode.CONT
             if frame.opcode is Opcode.TEXT and frame.fin:
                 texts.append(bytes(frame.data))
             elif frame.opcode in (Opcode.TEXT, Opcode.BINARY):
@@ -200,9 +202,9 @@ class WebSocket:
                 if frame.fin:
                     texts.append(bytes(self._fragments))
                     self._fragments = None
-            elif frame.opcode is Opcode.PING:
-                pings += 1
-        return Received(texts, binaries, pings)
+            elif frame.opcode in (Opcode.PING, Opcode.PONG):
+                controls += 1
+        return Received(texts, binaries, controls, fragments)
 
     def _lost(self) -> SocketLost:
         error, close = self._protocol.parser_exc, self._protocol.close_rcvd

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TypeVar
 
-from podium_protocol.limits import LIVE_BURST, LIVE_RATE, MAX_REMEMBERED
+from podium_protocol.limits import IDLE_BURST, IDLE_RATE, LIVE_BURST, LIVE_RATE, MAX_REMEMBERED
 from podium_protocol.relay.events import SessionEvent
 from podium_protocol.relay.login import RelayLogin
 from podium_protocol.relay.verdicts import Misbehaviour, Violation
@@ -27,28 +27,40 @@ class Exchange:
         """Forget the state of the last connection; what was found stays to be handed on."""
         self.has_answered = False
         self.login = RelayLogin()
-        self.live = LiveEventAllowance()
+        self.live = FrameAllowance(LIVE_BURST, LIVE_RATE)
+        self._idle = FrameAllowance(IDLE_BURST, IDLE_RATE)
         self.frames = []
 
     def blame(self, violation: Violation) -> None:
         """Hold a fault against the relay."""
         self.misbehaviour.add(violation, self.now)
 
+    def take_idle(self, chars: int = 0) -> bool:
+        """Whether one more frame that changes nothing may pass; above the allowance it is a fault of the relay.
 
-class LiveEventAllowance:
-    """How many events after EOSE are taken: a bucket that fills with time, so that bursts pass and floods do not."""
+        Each thousand characters count as a frame more.
+        """
+        if self._idle.take_frame(self.now, 1 + chars // 1000):
+            return True
+        self.blame(Violation.FLOOD)
+        return False
 
-    def __init__(self) -> None:
-        self._tokens = float(LIVE_BURST)
+
+class FrameAllowance:
+    """How many frames are taken: a bucket that fills with time, so that bursts pass and floods do not."""
+
+    def __init__(self, burst: float, per_second: float) -> None:
+        self._burst = self._tokens = burst
+        self._per_second = per_second
         self._as_of = 0.0
 
-    def take_event(self, now: float) -> bool:
-        """Whether one more event may pass at `now` (monotonic seconds)."""
-        self._tokens = min(float(LIVE_BURST), self._tokens + (now - self._as_of) * LIVE_RATE)
+    def take_frame(self, now: float, tokens: int = 1) -> bool:
+        """Whether one more frame, that counts as `tokens`, may pass at `now` (monotonic seconds)."""
+        self._tokens = min(self._burst, self._tokens + (now - self._as_of) * self._per_second)
         self._as_of = now
-        if self._tokens < 1:
+        if self._tokens < tokens:
             return False
-        self._tokens -= 1
+        self._tokens -= tokens
         return True
 
 

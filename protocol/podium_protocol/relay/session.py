@@ -247,6 +247,8 @@ class RelaySession:
             self._fail_waiting(verdict)
 
     def _on_challenge(self, challenge: str) -> None:
+        if self._login.challenge is not None and not self._exchange.take_idle():
+            return
         self._login.challenge = challenge
         if self._login.may_ask() and self._wants_login():
             self._ask_for_login()

@@ -135,7 +135,7 @@ class Subscriptions:
             return
         exchange = self._exchange
         stored = subscription.stage is SubscriptionStage.STORED
-        if subscription.take_stored() if stored else exchange.live.take_event(exchange.now):
+        if subscription.take_stored() if stored else exchange.live.take_frame(exchange.now):
             exchange.events.append(frame)
         else:
             exchange.blame(Violation.FLOOD)
@@ -145,7 +145,9 @@ class Subscriptions:
         subscription = self._all.get(subscription_id)
         if subscription is None or not subscription.is_open():
             self._on_stray(subscription_id, Violation.STRAY_END)
-        elif not subscription.has_ended:
+        elif subscription.has_ended:
+            self._exchange.take_idle()
+        else:
             self._exchange.has_answered = subscription.has_ended = True
             if self._exchange.login.is_under_way():
                 subscription.is_end_held = True  # without a login it may send less: it is asked again afterwards
@@ -164,13 +166,10 @@ class Subscriptions:
 
     def on_notice(self, text: str) -> None:
         """Take a NOTICE, which may be an old relay's refusal of a REQ."""
-        exchange = self._exchange
-        if exchange.live.take_event(exchange.now):
+        if self._exchange.take_idle(len(text)):
             self._notices += 1
             self._last_notice = text[: limits.MAX_MESSAGE_CHARS]
-            exchange.events.append(NoticeFrame(self._last_notice))
-        else:
-            exchange.blame(Violation.FLOOD)
+            self._exchange.events.append(NoticeFrame(self._last_notice))
 
     def on_disconnected(self) -> None:
         """Note that the connection is gone: all are asked for again on the next one."""
@@ -249,6 +248,8 @@ class Subscriptions:
     def _on_stray(self, subscription_id: str, violation: Violation) -> None:
         if self._parted.get(subscription_id, 0.0) < self._exchange.now:
             self._exchange.blame(violation)
+        else:
+            self._exchange.take_idle()
 
     def _part(self, subscription_id: str) -> None:
         remember(self._parted, subscription_id, self._exchange.now + limits.CLOSE_GRACE)

@@ -20,7 +20,7 @@ from websockets.frames import Frame, Opcode
 from websockets.http11 import Request, Response
 
 from podium_daemon.relays.addresses import AddressRefused, Destination, SystemLookup, resolve_configured
-from podium_daemon.relays.websocket import SocketLost, WebSocket
+from podium_daemon.relays.websocket import Received, SocketLost, WebSocket
 from tests.support.scripted_relay import Talk, raw_server, scripted_relay
 
 LIMIT = 1000
@@ -270,7 +270,7 @@ async def test_what_we_send_arrives_as_text_and_a_ping_is_answered() -> None:
         await socket.drain()
         assert await texts_of(socket, 1) == [b'["EOSE", "a"]']
         socket.ping()
-        assert await socket.receive() == ([], 0, 0)
+        assert await socket.receive() == Received([], 0, 1, 0)  # the pong
         await socket.close()
 
 

@@ -901,9 +901,23 @@ def test_a_notice_is_cut_and_told() -> None:
 def test_a_flood_of_notices_is_dropped() -> None:
     """They share the allowance of live events."""
     talk = Talk()
-    for _ in range(limits.LIVE_BURST + 3):
+    for _ in range(limits.IDLE_BURST + 3):
         talk.session.receive(b'["NOTICE","x"]', talk.now)
-    assert len(talk.told()) == limits.LIVE_BURST
+    assert len(talk.told()) == limits.IDLE_BURST
+    assert talk.faults() == {Violation.FLOOD: 3}
+
+
+@pytest.mark.parametrize("frame", [b'["AUTH","x"]', b'["EOSE","live"]', b'["EOSE","gone"]', b'["EVENT","gone",{}]'])
+def test_a_flood_of_frames_that_change_nothing_is_held_against_the_relay(frame: bytes) -> None:
+    """Challenges, second EOSEs and what comes after a CLOSE cost time without end, and no honest relay sends many."""
+    talk = Talk()
+    talk.subscribe("live")
+    talk.subscribe("gone")
+    talk.session.unsubscribe("gone")
+    talk.hears("EOSE", "live")
+    talk.hears("AUTH", "first")
+    for _ in range(limits.IDLE_BURST + 3):
+        talk.session.receive(frame, talk.now)
     assert talk.faults() == {Violation.FLOOD: 3}
 
 
