@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
-from benchmarks import fanout, ingest, lookup, many, media, report, store, verify, wrap
+from benchmarks import fanout, ingest, lookup, many, media, reminded, report, store, verify, wrap
 from benchmarks.child import ROOT, keep_quiet
 from benchmarks.interleave import Result
 from benchmarks.settings import Settings
@@ -22,6 +22,7 @@ WORKS: Final = {
     "fan-out": fanout.run,
     "store": store.run,
     "lookup": lookup.run,
+    "reminded": reminded.run,
     "sessions": many.run,
     "media": media.run,
 }

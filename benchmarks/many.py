@@ -149,18 +149,20 @@ def _row(number: int, instructor: Pubkey, now: int) -> LiveSessionRow:
     )
 
 
-class _Running:
+class RunningDaemon:
     """The daemon on a store in this process."""
 
-    def __init__(self, store: Store, folder: Path) -> None:
+    def __init__(self, store: Store, folder: Path, relay: str = _RELAY, **sections: object) -> None:
+        """`sections`: of the configuration, besides those that every benchmark has."""
         self.instructor, service = SecretKey(secrets.token_bytes(32)), SecretKey(secrets.token_bytes(32))
         self.service = service.pubkey
         self.config = Config.model_validate(
             {
                 "storage": {"state_directory": str(folder)},
-                "relays": [{"url": _RELAY, "read": False, "write": True, "dm": False}],
+                "relays": [{"url": relay, "read": False, "write": True, "dm": False}],
                 "instructors": {"allow": [nip19.encode_npub(self.instructor.pubkey)]},
                 "conference": {"meeting_url": "https://meet.example.org/benchmark"},
+                **sections,
             }
         )
         core = Core(
@@ -234,7 +236,7 @@ class _Running:
 async def _run(folder: Path, told: int, seconds: float) -> Figures:
     began = time.monotonic()
     async with await Store.open(folder / "podium.sqlite3") as store:
-        here = _Running(store, folder)
+        here = RunningDaemon(store, folder)
         running = asyncio.create_task(here.daemon.supervisor.run())
         await here.daemon.supervisor.ready.wait()
         await here.daemon.parts.relays.syncer.caught_up.wait()
@@ -243,7 +245,7 @@ async def _run(folder: Path, told: int, seconds: float) -> Figures:
         start = time.monotonic() - began
         await here.settle(seconds / 5)
         idle, lists = await here.idle(seconds), await here.lists()
-        memory, due = _rss_mb(), await here.lateness(told)
+        memory, due = rss_mb(), await here.lateness(told)
         running.cancel()
     return Figures(start=start, memory=memory, list=quantile(lists, 0.99), idle=idle, due=due)
 
@@ -255,7 +257,8 @@ async def _until_one_is_live(changes: ChangeSubscription) -> None:
             return
 
 
-def _rss_mb() -> float:
+def rss_mb() -> float:
+    """The memory that this process has now, in megabytes."""
     line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmRSS:"))
     return int(line.split()[1]) / 1024
 

@@ -50,6 +50,7 @@ LINES = {
         "lookup p99 beside an ingest",
         "event loop's lag p99 beside an ingest",
     ],
+    "reminded": ["reminded", "reminded, lag p99", "told of a cancellation", "told of a cancellation, lag p99"],
     "sessions": [
         "start with many sessions",
         "memory with many sessions",
