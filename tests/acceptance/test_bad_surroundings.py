@@ -43,7 +43,7 @@ async def test_a_second_daemon_on_the_same_state_is_refused(tmp_path: Path) -> N
             assert f"process {daemon.pid}" in same.err
             assert str(site.state) in same.err
             assert (await send("GET", f"{site.base}/api/sessions")).status == 200
-        assert await daemon.ended(1) == 0
+        assert await daemon.ended() == 0
 
 
 async def test_a_port_in_use_is_told_with_the_port(tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ async def test_a_database_that_is_spoiled_while_it_is_used_ends_the_daemon(tmp_p
                     file.write(b"not a database. " * (path.stat().st_size // 16))
             with contextlib.suppress(httpx.TransportError):  # it may have noticed by itself, and be gone
                 await send("POST", f"{site.base}/api/events", b"{}")
-            assert await daemon.ended(60) == FAILED
+            assert await daemon.ended() == FAILED
         assert "podium.sqlite3 is damaged" in site.texts()
         assert "podium backup" in site.texts()
 
@@ -187,7 +187,7 @@ async def test_a_relay_that_refuses_and_one_that_lies_do_no_harm(tmp_path: Path)
                 assert len({event["id"] for _, event in refused}) == len(refused), "a final refusal was tried again"
                 assert (relays[lying.url]["state"], relays[relay.url]["state"]) == ("penalty", "open")
                 assert "not in the language" in relays[lying.url]["answers"]
-            assert await daemon.ended(1) == 0
+            assert await daemon.ended() == 0
         assert "you are not on the list" in site.texts()
         assert "Traceback" not in site.texts()
 
@@ -216,8 +216,8 @@ async def test_what_is_scheduled_while_the_relay_is_down_reaches_it_later(tmp_pa
             assert (await send("GET", f"{site.base}/api/sessions/knots")).body["state"] == "scheduled"
             await relay.start()
             async with outsiders(relay.url, 1) as (stranger,):
-                found = await until(lambda: stranger.find(SESSION), "the session is delivered", seconds=40)
-                await until(lambda: stranger.find(MEETING), "its status is delivered", seconds=40)
+                found = await until(lambda: stranger.find(SESSION), "the session is delivered")
+                await until(lambda: stranger.find(MEETING), "its status is delivered")
         assert first(found[0], "title") == "Knots"
 
 

@@ -30,7 +30,7 @@ async def test_a_daemon_runs_on_an_encrypted_key(tmp_path: Path) -> None:
         stored = sdk.EncryptedSecretKey.from_bech32(site.key_file.read_text().strip())
         assert sdk.Keys(stored.decrypt(PASSWORD)).public_key().to_hex() == service
         async with site.started() as daemon:
-            assert await daemon.ended(20) == 5
+            assert await daemon.ended() == 5
         assert "PODIUM_PASSWORD_FILE" in site.texts()
         async with site.started(PODIUM_PASSWORD_FILE=str(password)) as daemon:
             await daemon.until_ready()

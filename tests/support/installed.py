@@ -212,7 +212,7 @@ class Daemon:
 
     async def until_ready(self) -> None:
         """Wait until it has caught up with its relays."""
-        async with httpx.AsyncClient(trust_env=False, timeout=2.0) as client:
+        async with httpx.AsyncClient(trust_env=False, timeout=START_SECONDS) as client:
 
             async def ready() -> bool:
                 assert self.process.returncode is None, f"the daemon ended:\n{said_in(self._home.folder)[-3000:]}"
@@ -222,7 +222,7 @@ class Daemon:
 
             await until(ready, "the daemon is ready", seconds=START_SECONDS)
 
-    async def ended(self, seconds: float) -> int:
+    async def ended(self, seconds: float = 60.0) -> int:
         """Wait for its end; the exit status."""
         async with asyncio.timeout(seconds):
             return await self.process.wait()
@@ -241,7 +241,7 @@ class Daemon:
         if self.process.returncode is None:
             self.process.send_signal(signal.SIGTERM)
             try:
-                return await self.ended(30)
+                return await self.ended()
             finally:
                 if self.process.returncode is None:
                     await self.kill()
