@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
-from benchmarks import fanout, ingest, lookup, many, media, reminded, report, store, verify, wrap
+from benchmarks import fanout, ingest, lookup, many, media, reminded, report, room, store, verify, wrap
 from benchmarks.child import ROOT, keep_quiet
 from benchmarks.interleave import Result
 from benchmarks.settings import Settings
@@ -25,6 +25,7 @@ WORKS: Final = {
     "reminded": reminded.run,
     "sessions": many.run,
     "media": media.run,
+    "room": room.run,
 }
 _LEAST_ROUNDS: Final = 5
 
@@ -41,7 +42,13 @@ def main(words: Sequence[str] | None = None) -> None:
     if given.rounds < _LEAST_ROUNDS:
         sys.exit(f"fewer than {_LEAST_ROUNDS} rounds say nothing on a machine that others use too")
     settings = Settings(
-        rounds=given.rounds, events=given.events, people=given.people, rows=given.rows, watchers=given.watchers
+        rounds=given.rounds,
+        events=given.events,
+        people=given.people,
+        rows=given.rows,
+        watchers=given.watchers,
+        room=given.room,
+        crowd=max(given.crowd, given.room + 1),
     )
     began = time.monotonic()
     results = measure(given.only or WORKS, settings)
@@ -63,6 +70,8 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--people", type=int, default=usual.people, help="people who are written to, at most 5,800")
     parser.add_argument("--rows", type=int, default=usual.rows, help="rows that are looked up in")
     parser.add_argument("--watchers", type=int, default=usual.watchers, help="people who receive one speaker")
+    parser.add_argument("--room", type=int, default=usual.room, help="people in a room that a browser watches")
+    parser.add_argument("--crowd", type=int, default=usual.crowd, help="people in a fuller room")
     parser.add_argument("--json", type=Path, default=ROOT / "bench.json", help="where the figures go")
     return parser
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
@@ -105,8 +105,15 @@ class Pages:
             self._pages[report.connection].heard.put_nowait(_decode(report.text))
 
 
+class Switchboard(Protocol):
+    """What brings a page's words to the engine."""
+
+    def say(self, page: ConnectionId, signal: PageSignal) -> None:
+        """A page says something."""
+
+
 class _Page:
-    def __init__(self, pages: Pages, connection: ConnectionId) -> None:
+    def __init__(self, pages: Switchboard, connection: ConnectionId) -> None:
         self.connection = connection
         self.heard: asyncio.Queue[ServerSignal] = asyncio.Queue()
         self.arrived = 0
@@ -139,7 +146,7 @@ class _Page:
 class Speaker(_Page):
     """Publishes a microphone and a camera; the screen's line stays empty."""
 
-    def __init__(self, pages: Pages, connection: ConnectionId) -> None:
+    def __init__(self, pages: Switchboard, connection: ConnectionId) -> None:
         super().__init__(pages, connection)
         self.connected = asyncio.Event()
         self.sent = 0
@@ -190,7 +197,7 @@ class Speaker(_Page):
 class Watcher(_Page):
     """Receives."""
 
-    def __init__(self, pages: Pages, connection: ConnectionId) -> None:
+    def __init__(self, pages: Switchboard, connection: ConnectionId) -> None:
         super().__init__(pages, connection)
         self.receives = asyncio.Event()
 

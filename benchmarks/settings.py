@@ -14,6 +14,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     rows: int = 200_000  # looked things up in
     batch: int = 400  # verified, or wrapped, in one turn of a contestant
     watchers: int = 30  # who receive one speaker
+    room: int = 25  # people in a room
+    crowd: int = 50  # in a fuller one
     watched: float = 4.0  # seconds for which they do, in one turn of a contestant
     lookups: int = 1_000  # in one turn of a contestant
     sessions: int = 10_000  # in the store of a daemon

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import media, report
+from benchmarks import media, report, room_browser
 from benchmarks.__main__ import WORKS, main, measure
 from benchmarks.interleave import Result, Row, compared, interleaved, quantile
 from benchmarks.settings import Settings
@@ -24,6 +24,8 @@ TINY = Settings(
     batch=8,
     watchers=2,
     watched=0.5,
+    room=3,
+    crowd=4,
     lookups=5,
     sessions=40,
     told=10,
@@ -59,6 +61,14 @@ LINES = {
         "a due start while sessions are read in",
     ],
     "media": ["media", "media, shown by some"],
+    "room": [
+        "room, pictures of each who is shown",
+        "room, the browser",
+        "room, click on the microphone",
+        "crowd, the daemon",
+        "crowd, the daemon's memory",
+        "crowd, event loop's lag p99",
+    ],
 }
 
 
@@ -67,6 +77,8 @@ LINES = {
 def test_each_work_gives_its_lines(work: str) -> None:
     """Each work runs to its end against the real peers and gives its lines, each with a peer or a limit."""
     if work == "media" and (reason := media.missing()) is not None:
+        pytest.skip(reason)
+    if work == "room" and (reason := room_browser.missing()) is not None:
         pytest.skip(reason)
     (result,) = measure([work], TINY)
     assert [row.work for row in result.rows] == LINES[work]
