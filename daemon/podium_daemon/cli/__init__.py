@@ -21,6 +21,7 @@ from podium_daemon.cli import (
     doctor,
     guests,
     instructors,
+    joining,
     key,
     people,
     questions,
@@ -77,7 +78,7 @@ app = typer.Typer(
 )
 app.add_typer(daemon.app)
 app.add_typer(session.app, name="session")
-for _part in (people, questions):
+for _part in (people, joining, questions):
     app.add_typer(_part.app)
 app.add_typer(chat.app, name="chat")
 app.add_typer(guests.app, name="guests")

@@ -44,6 +44,11 @@ def pubkey_of(text: str, option: str) -> Pubkey:
         raise InvalidInput(f"{option}: {error}") from None
 
 
+def can_ask() -> bool:
+    """Whether a person is at a terminal, who can be asked."""
+    return sys.stdin.isatty()
+
+
 def confirm(question: str, *, yes: bool) -> None:
     """Ask on the terminal, unless the person said `--yes` already; "no" ends the command.
 
@@ -54,7 +59,7 @@ def confirm(question: str, *, yes: bool) -> None:
     """
     if yes:
         return
-    if not sys.stdin.isatty():
+    if not can_ask():
         raise CommandFailed(
             f"nothing was done: {question} There is no terminal to answer on. Add --yes to do it unasked", Exit.USAGE
         )

@@ -80,10 +80,12 @@ class LiveSessionHook:
         await self._client.rsvp(self._reference, status)
         await self.refresh()
 
-    async def join_session(self, *, consent: bool | None = None, patience: float = 15.0) -> str | None:
+    async def join_session(
+        self, *, consent: bool | None = None, name: str | None = None, patience: float = 15.0
+    ) -> str | None:
         """Join; return the meeting's address, or None if it is on the session's page. Raises as `PodiumClient.join`."""
         if self._seat is None or self._seat.closed.is_set():
-            self._seat = await self._client.join(self._reference, consent=consent, patience=patience)
+            self._seat = await self._client.join(self._reference, consent=consent, name=name, patience=patience)
         await self.refresh()
         return self._seat.meeting_url
 

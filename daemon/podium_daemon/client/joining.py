@@ -24,6 +24,8 @@ class RoomJoining(SessionReading):
         reference: str,
         *,
         consent: bool | None = None,
+        name: str | None = None,
+        shown: ChallengeOut | None = None,
         device: str | None = None,
         patience: float = 15.0,
         heard: Callable[[RoomMessage], None] = lambda _message: None,
@@ -33,6 +35,8 @@ class RoomJoining(SessionReading):
         Args:
             reference: the session.
             consent: to the recording policy of `challenge`; None is no answer, which is refused if a policy is shown.
+            name: what to call the person in this session, if their profile has no name.
+            shown: the challenge with the policy that the person saw; without it, they agree to the one in force.
             device: a name for this device; a second join with it replaces the first.
             patience: seconds to stay in the waiting room.
             heard: called with every message of the room.
@@ -40,11 +44,17 @@ class RoomJoining(SessionReading):
         Raises:
             TurnedAway: the door refused the caller.
             StillWaiting: the caller was not let in in time.
-            DraftRefused: the daemon asked to sign a proof for another place. Nothing was signed.
+            DraftRefused: the daemon asked to sign a proof for another place, or the policy is no longer the one that
+                was shown. Nothing was signed.
+            LocalProtocolError: `name` is no name. Nothing was signed.
+            ApiProblem: a refusal; of the name, with the slug `name-taken` or `bad-name`.
         """
         session = await self.session(reference)
         asked = await self.challenge(session.naddr)
-        ticket = await self._ticket(session, asked, consent, device or self._transport.random_bytes(4).hex())
+        if shown is not None and shown.recording_policy_hash != asked.recording_policy_hash:
+            raise DraftRefused("the recording policy has changed since it was shown: join again. Nothing was signed")
+        own = device or self._transport.random_bytes(4).hex()
+        ticket = await self._ticket(session, asked, consent, device=own, name=name)
         greeting = {"type": "hello", "token": ticket.token}
         url, direct = self._socket_url(ticket), self._transport.is_direct
         return await RoomSeat.take(url, greeting, patience=patience, direct=direct, heard=heard)
@@ -53,7 +63,9 @@ class RoomJoining(SessionReading):
         """Ask for the challenge of a join proof, with the recording policy and the notice to show before signing."""
         return await self._transport.post(session_path(reference, "join", "challenge"), ChallengeOut)
 
-    async def _ticket(self, session: SessionOut, asked: ChallengeOut, consent: bool | None, device: str) -> JoinOut:
+    async def _ticket(
+        self, session: SessionOut, asked: ChallengeOut, consent: bool | None, *, device: str, name: str | None
+    ) -> JoinOut:
         path = session_path(session.naddr, "join")
         # else a daemon could have a proof signed that another daemon accepts
         if asked.url != self._transport.signed_url + path or asked.lesson_id != session.lesson_id:
@@ -72,6 +84,7 @@ class RoomJoining(SessionReading):
             device=device,
             now=int(self._transport.now()),
             consent=Consent(consent, policy) if policy and consent is not None else None,
+            name=name,
         )
         return await self._transport.post_proof(path, JoinOut, await self._transport.sign(proof))
 

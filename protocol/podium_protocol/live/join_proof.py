@@ -26,6 +26,7 @@ WINDOW: Final = 60
 
 _NONCE: Final = re.compile(r"[A-Za-z0-9_-]{16,128}")
 _FINGERPRINT: Final = re.compile(r"sha-256 [0-9A-F]{2}(:[0-9A-F]{2}){31}")
+_NO_NAME: Final = "a name has 1 to 40 characters, and is no key"
 _OWN_TAGS: Final = ("a", "nonce", "fingerprint", "recording_consent", "device", "name")
 
 
@@ -112,12 +113,15 @@ def write_join_proof(
     now: int,
     fingerprint: str | None = None,
     consent: Consent | None = None,
+    name: str | None = None,
 ) -> UnsignedEvent:
-    """Write the join proof for `pubkey` to sign.
+    """Write the join proof for `pubkey` to sign; `name` is what they want to be called in this session.
 
     Raises:
-        LocalProtocolError: a device, nonce, fingerprint or policy hash that no check would pass.
+        LocalProtocolError: a device, nonce, fingerprint, policy hash or name that no check would pass.
     """
+    if name is not None and door_name(name) is None:
+        raise LocalProtocolError(_NO_NAME)
     fits = (
         fields.device(device) is not None
         and _NONCE.fullmatch(nonce) is not None
@@ -136,6 +140,7 @@ def write_join_proof(
             ("fingerprint", fingerprint) if fingerprint else None,
             ("recording_consent", "yes" if consent.given else "no", consent.policy_hash) if consent else None,
             ("device", device),
+            None if name is None else ("name", name),
         )
     )
     return nip98.write(pubkey, url, method, body, now, extra_tags=extra)
@@ -202,7 +207,7 @@ def _flaw_of_consent(rows: Tags, expected: JoinExpectation) -> ProofRefusal | No
 def _flaw_of_name(rows: Tags) -> ProofRefusal | None:
     if all(len(row) > 1 and door_name(row[1]) is not None for row in tags.named(rows, "name")):
         return None
-    return ProofRefusal(RefusalReason.WRONG_NAME, "a name has 1 to 40 characters, and is no key")
+    return ProofRefusal(RefusalReason.WRONG_NAME, _NO_NAME)
 
 
 def read_consent(rows: Tags) -> Consent | None:

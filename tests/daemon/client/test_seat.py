@@ -9,7 +9,15 @@ from collections.abc import AsyncIterator
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
-from podium_daemon.client import ApiProblem, DaemonUnreachable, PodiumClient, RoomSeat, StillWaiting, TurnedAway
+from podium_daemon.client import (
+    ApiProblem,
+    DaemonUnreachable,
+    DraftRefused,
+    PodiumClient,
+    RoomSeat,
+    StillWaiting,
+    TurnedAway,
+)
 from podium_daemon.client.seat import RoomMessage
 from podium_daemon.conference.engine import RoomId, Snapshot
 from podium_protocol.errors import LocalProtocolError
@@ -57,6 +65,34 @@ async def test_a_join_takes_a_seat_and_leaving_frees_it(here: Site, live: LiveSe
         await seat.leave()
         assert seat.closed.is_set()
         await until(lambda: _is(here, live, 0), "nobody is there")
+
+
+async def test_a_person_says_what_to_call_them(here: Site, live: LiveSessionRow) -> None:
+    """The name stands in the room's list; one that another person has, or that is none, is refused in words."""
+    async with (
+        client(here, new_key()) as ada,
+        client(here, new_key()) as eve,
+        client(here, here.here.instructor) as boss,
+    ):
+        seat = await ada.join(live.session_address, name="Ada")
+        assert [one.name for one in (await boss.room(live.session_address)).people] == ["Ada"]
+        with pytest.raises(ApiProblem, match="already a person called") as caught:
+            await eve.join(live.session_address, name="ADA")
+        assert caught.value.slug == "name-taken"
+        with pytest.raises(LocalProtocolError, match="1 to 40 characters"):
+            await eve.join(live.session_address, name="x" * 41)
+        await seat.leave()
+
+
+async def test_a_person_agrees_to_the_policy_that_they_saw(here: Site) -> None:
+    """A policy that changed since it was shown is not agreed to."""
+    row = await here.here.schedule(starts_in=60, recording_allowed=True)
+    async with client(here, new_key()) as podium:
+        shown = await podium.challenge(row.session_address)
+        old = shown.model_copy(update={"recording_policy_hash": "0" * 64})
+        with pytest.raises(DraftRefused, match="policy has changed"):
+            await podium.join(row.session_address, consent=True, shown=old)
+        assert await here.here.store.members.where("lessonId").equals(row.session_address).count() == 0
 
 
 async def _is(here: Site, row: LiveSessionRow, count: int) -> bool:

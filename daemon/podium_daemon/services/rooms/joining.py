@@ -114,8 +114,9 @@ class Joining:
         )
         proof = check_join_proof(event, expected, int(self._clock.now()))
         if isinstance(proof, ProofRefusal):
-            slug = Slug.BAD_NAME if proof.reason is RefusalReason.WRONG_NAME else Slug.BAD_PROOF
-            return Rejection(slug, proof.detail, "Ask for a new challenge and sign it.")
+            if proof.reason is RefusalReason.WRONG_NAME:
+                return Rejection(Slug.BAD_NAME, proof.detail, "Join again with another name.")
+            return Rejection(Slug.BAD_PROOF, proof.detail, "Ask for a new challenge and sign it.")
         guest = await guest_in(self._store, row.session_address, proof.pubkey)
         if guest is not None and row.e2ee_required:
             detail = "this room is encrypted from end to end, and the service has your key"
