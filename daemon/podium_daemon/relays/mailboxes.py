@@ -40,8 +40,11 @@ _AT_ONCE: Final = 16  # events before the event loop gets a turn: each costs the
 class MailboxReceiver(Protocol):
     """Reads a mailbox."""
 
-    def receive(self, raw: bytes) -> None:
-        """Take one unchecked event to the mailbox's key; any stranger may have sent it."""
+    def receive(self, raw: bytes) -> bool:
+        """Take one unchecked event to the mailbox's key; any stranger may have sent it.
+
+        Returns False for an event that no relay may pass on.
+        """
         ...
 
     @property
@@ -244,7 +247,8 @@ class Mailboxes:
     async def _take(self, events: Sequence[Incoming]) -> None:
         for number, event in enumerate(events, 1):
             for box in self._boxes_of(event):
-                box.receiver.receive(bytes(event.raw))
+                if not box.receiver.receive(bytes(event.raw)):
+                    self.pool.report_violation(event.relay_url, Violation.BAD_EVENT)
             if number % _AT_ONCE == 0:
                 await asyncio.sleep(0)
 

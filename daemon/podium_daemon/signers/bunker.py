@@ -12,6 +12,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
+import msgspec
+
+from podium_daemon.runtime.allowances import Buckets, Rate
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.runtime.tasks import wait_for_first
 from podium_daemon.signers.signer import SignerRefused, SignerUnavailable
@@ -24,6 +27,7 @@ from podium_protocol.text import single_line
 
 _MAX_WORDS: Final = 200
 _MAX_PAGES: Final = 3  # to agree on, for one request: a signer must not keep a person busy for ever
+_ANSWERS: Final = Rate(burst=200, per_second=20.0)  # that are checked and decrypted; others may copy and forge them
 _SILENT_AFTER: Final = 15.0  # seconds; then the listener is told that the signer has not answered
 
 RandomBytes = Callable[[int], bytes]
@@ -47,6 +51,18 @@ class Listener(Protocol):
     def still_waiting(self) -> None:
         """Note that the signer has not answered yet."""
         ...
+
+
+class _Author(msgspec.Struct):
+    pubkey: str
+
+
+def _author_of(raw: bytes) -> str | None:
+    """The author that an unchecked event names; None if it is no event."""
+    try:
+        return msgspec.json.decode(raw, type=_Author).pubkey
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 class _Pending:
@@ -81,6 +97,7 @@ class BunkerClient:
         self._random_bytes = random_bytes
         self._patience = patience
         self._pending: dict[str, _Pending] = {}
+        self._answers = Buckets[Pubkey](_ANSWERS)
         self.dropped: Counter[str] = Counter()
 
     # -- requests
@@ -179,15 +196,25 @@ class BunkerClient:
 
     # -- responses
 
-    def receive(self, raw: bytes) -> None:
-        """Take one unchecked event; one that is no answer of our signer to an open request is counted and dropped."""
-        event = verify_json(raw)
-        if isinstance(event, Rejected):
+    def receive(self, raw: bytes) -> bool:
+        """Take one unchecked event; one that is no answer of our signer to an open request is counted and dropped.
+
+        Returns False for an event that no relay may pass on: it is forged or malformed.
+
+        Any stranger can write to our key: what need not be checked costs no signature check and no decryption.
+        """
+        if not self._pending:
+            self.dropped["unasked"] += 1
+        elif (author := _author_of(raw)) not in (None, self._signer):
+            self.dropped["stranger"] += 1
+        elif author is not None and not self._answers.take_tokens(self._signer, self._clock.monotonic()):
+            self.dropped["too_many"] += 1
+        elif isinstance(event := verify_json(raw), Rejected):
             self.dropped[event.reason.value] += 1
-        elif event.pubkey != self._signer:
-            self.dropped["stranger"] += 1  # an attacker can write to our key: only the known signer's events count
+            return False
         else:
             self._read(event)
+        return True
 
     def _read(self, event: VerifiedEvent) -> None:
         try:

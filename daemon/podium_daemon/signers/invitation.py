@@ -13,7 +13,7 @@ from podium_daemon.runtime.tasks import wait_for_first
 from podium_daemon.signers.signer import SignerUnavailable
 from podium_protocol import kinds
 from podium_protocol.errors import RemoteProtocolError
-from podium_protocol.events import Pubkey, Rejected, SignedEvent, verify_json
+from podium_protocol.events import Pubkey, Rejected, SignedEvent, VerifiedEvent, verify_json
 from podium_protocol.keys import SecretKey
 from podium_protocol.nips import nip46
 
@@ -71,22 +71,26 @@ class SignerInvitation:
             )
         return self._signer.result()
 
-    def receive(self, raw: bytes) -> None:
-        """Take one unchecked event; one that is no answer with our secret is counted and dropped."""
+    def receive(self, raw: bytes) -> bool:
+        """Take one unchecked event; one that is no answer with our secret is counted and dropped.
+
+        Returns False for an event that no relay may pass on: it is forged or malformed.
+        """
         if self._signer.done():
-            return
-        if (signer := self._signer_of(raw)) is not None:
+            return True
+        event = verify_json(raw)
+        if isinstance(event, Rejected):
+            self.dropped[event.reason.value] += 1
+            return False
+        if (signer := self._signer_of(event)) is not None:
             self._signer.set_result(signer)
         elif self.dropped.total() >= _MAX_WRONG:
             self._signer.set_exception(
                 SignerUnavailable("too many strangers answered the invitation: ask for a fresh code")
             )
+        return True
 
-    def _signer_of(self, raw: bytes) -> Pubkey | None:
-        event = verify_json(raw)
-        if isinstance(event, Rejected):
-            self.dropped[event.reason.value] += 1
-            return None
+    def _signer_of(self, event: VerifiedEvent) -> Pubkey | None:
         try:
             answer = nip46.answer_of(nip46.read_response(event, self._client))
         except RemoteProtocolError:

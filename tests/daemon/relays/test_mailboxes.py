@@ -13,6 +13,7 @@ import pytest
 from podium_daemon.relays.incoming import Incoming
 from podium_daemon.relays.mailboxes import Mailboxes, MailboxReceiver
 from podium_daemon.runtime.clock import SystemClock
+from podium_daemon.signers.invitation import SignerInvitation
 from podium_daemon.signers.known_bunkers import KnownBunker
 from podium_daemon.signers.remote_connection import RemoteSignerConnection
 from podium_protocol import kinds
@@ -40,9 +41,10 @@ class Ear:
         """Nothing was asked."""
         return ()
 
-    def receive(self, raw: bytes) -> None:
+    def receive(self, raw: bytes) -> bool:
         """Keep it."""
         self.heard.append(raw)
+        return True
 
 
 @asynccontextmanager
@@ -163,6 +165,20 @@ async def test_what_is_no_letter_reaches_nobody() -> None:
     ):
         await transport._take([Incoming(relay, "mail", raw)])  # type: ignore[arg-type]  # bytes do as Raw
     assert ear.heard == [good]
+
+
+async def test_forgeries_are_held_against_the_relay_that_passes_them_on() -> None:
+    """It had to check them; what a stranger signed properly is not its fault."""
+    key = new_key()
+    transport = Mailboxes((), clock=SystemClock(), permitted=(LOOPBACK,))
+    invitation = SignerInvitation(key, ["wss://mine.example/"], name="x", url="", random_bytes=os.urandom)
+    box = transport.open(key.pubkey, ["wss://mine.example"], invitation)
+    sound = letter(key).to_json()
+    forged = sound.replace(b"hello", b"HELLO")
+    await transport._take([Incoming(box.relays[0], "mail", raw) for raw in (sound, forged, forged)])  # type: ignore[arg-type]
+    (state,) = transport.pool.states()
+    assert state.violations == {"bad_event": 2}
+    assert invitation.dropped == {"unreadable": 1, "bad_id": 2}
 
 
 async def test_many_mailboxes_share_subscriptions() -> None:

@@ -195,6 +195,26 @@ async def test_only_the_known_signer_is_heard() -> None:
         }
 
 
+@pytest.mark.faults
+async def test_floods_of_strangers_and_of_invented_answers_cost_no_checks() -> None:
+    """Strangers are known before their signature is checked, of inventions some are read; the answer comes through."""
+    scene = Scene()
+    scene.wire.is_deaf = True
+    invention = Response("00" * 16, result="x")
+    stranger = scene.bunker.event(invention, scene.key.pubkey, new_key())
+    invented = scene.bunker.event(invention, scene.key.pubkey)
+    async with scene.asking() as asked:
+        answers = scene.bunker.answers(scene.wire.sent[0])
+        scene.wire.hear([stranger] * 1_000)
+        scene.wire.hear([invented] * 1_000)
+        assert dict(scene.client.dropped) == {"stranger": 1_000, "unasked": 200, "too_many": 800}
+        await scene.clock.advance(1)
+        scene.wire.hear(answers)
+        assert (await asked).content == "Grüße"
+    scene.wire.hear([invented])
+    assert scene.client.dropped["unasked"] == 201, "with no open request nothing is checked"
+
+
 async def test_a_person_has_ten_minutes_to_agree_and_is_told_once() -> None:
     """Nine minutes of silence are no failure; after 15 s the listener is told so."""
     scene = Scene()
