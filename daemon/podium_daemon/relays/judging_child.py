@@ -1,30 +1,20 @@
-"""The worker process that judges events: it reads batches from its socket, and answers each with its verdicts.
+"""The worker process that judges events (`runtime.worker_child`). It holds no secret and opens nothing.
 
-Run as `python -m podium_daemon.relays.judging_child`, with the socket as stdin. It holds no secret and opens nothing.
-It lives until the socket is closed, which also happens when the daemon dies, however it dies.
-
-A message is its length, four bytes with the highest first, and msgpack: first the child sends an empty one, then it
-answers each `Task` with a list that has null for a good event, or the reason why it was refused. Only that goes back:
-the daemon has the events already.
+A batch is a `Task`, and the answer a list that has null for a good event, or the reason why it was refused, both as
+msgpack. Only that goes back: the daemon has the events already.
 """
 
 from __future__ import annotations
 
 import functools
-import gc
-import signal
-import socket
 from collections.abc import Sequence
-from io import BufferedReader
 from typing import Final
 
 import msgspec
 
 from podium_daemon.relays.judgement import judge
+from podium_daemon.runtime.worker_child import serve
 from podium_protocol.filters import Filter
-
-_STDIN: Final = 0
-LENGTH_BYTES: Final = 4
 
 
 class Task(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -35,31 +25,12 @@ class Task(msgspec.Struct, frozen=True, array_like=True, gc=False):
     events: list[tuple[int, bytes]]
 
 
-def framed(message: bytes) -> bytes:
-    """The message as it goes over the socket."""
-    return len(message).to_bytes(LENGTH_BYTES, "big") + message
+_decode: Final = msgspec.msgpack.Decoder(Task).decode
+_encode: Final = msgspec.msgpack.Encoder().encode
 
 
-def main() -> None:
-    """Judge batches until the socket is closed."""
-    # the daemon decides when a worker ends: Ctrl-C is sent to the whole group
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-    gc.freeze()  # nothing of what was imported goes away
-    task, encode = msgspec.msgpack.Decoder(Task), msgspec.msgpack.Encoder()
-    with socket.socket(fileno=_STDIN) as connection, connection.makefile("rb") as stream:
-        connection.sendall(framed(b""))
-        while (message := _read(stream)) is not None:
-            connection.sendall(framed(encode.encode(_verdicts(task.decode(message)))))
-
-
-def _read(stream: BufferedReader) -> bytes | None:
-    length = stream.read(LENGTH_BYTES)
-    if len(length) < LENGTH_BYTES:
-        return None
-    size = int.from_bytes(length, "big")
-    message = stream.read(size)
-    return message if len(message) == size else None
+def _answer(batch: bytes) -> bytes:
+    return _encode(_verdicts(_decode(batch)))
 
 
 def _verdicts(task: Task) -> list[str | None]:
@@ -78,4 +49,4 @@ def _filters(encoded: bytes) -> tuple[Filter, ...]:
 
 
 if __name__ == "__main__":
-    main()
+    serve(lambda _setup: _answer)

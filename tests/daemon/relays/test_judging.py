@@ -13,8 +13,9 @@ import pytest
 
 from podium_daemon.relays.ingest import Good, Ingest
 from podium_daemon.relays.judgement import Arrival, judge_all
-from podium_daemon.relays.judging import IDLE, JudgingProcesses
+from podium_daemon.relays.judging import JudgingProcesses
 from podium_daemon.runtime.clock import Clock, SystemClock
+from podium_daemon.runtime.worker_processes import IDLE
 from podium_protocol import kinds
 from podium_protocol.events import EventId
 from podium_protocol.filters import Filter
@@ -106,7 +107,7 @@ async def test_a_worker_that_is_killed_loses_nothing() -> None:
 
 async def test_a_worker_that_hangs_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     """A stopped process does not hold up the ingest: after a while it is given up."""
-    monkeypatch.setattr("podium_daemon.relays.judging._ANSWER_WITHIN", 0.2)
+    monkeypatch.setattr("podium_daemon.runtime.worker_processes._ANSWER_WITHIN", 0.2)
     async with judging(count=1) as judges:
         (pid,) = judges.pids
         os.kill(pid, signal.SIGSTOP)
