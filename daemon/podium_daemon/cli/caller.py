@@ -173,10 +173,17 @@ def _is_loopback(url: str) -> bool:
     return urlsplit(url).hostname in _LOOPBACK
 
 
-async def sign_and_send(podium: PodiumClient, draft: DraftOut, *, go_on: str = "") -> None:
+async def sign_and_send(
+    podium: PodiumClient,
+    draft: DraftOut,
+    *,
+    go_on: str = "",
+    stopped: Callable[[int], None] = lambda _done: None,
+) -> None:
     """Sign the draft's events one after the other, and hand each to the daemon.
 
-    Says beforehand how many signatures several sessions take, and where it stopped, with `go_on` as what to do then.
+    Says beforehand how many signatures several sessions take, and where it stopped, with `go_on` as what to do then;
+    `stopped` is called with the number of signatures.
 
     Raises:
         CommandFailed: the daemon has no relay to send them to.
@@ -193,9 +200,10 @@ async def sign_and_send(podium: PodiumClient, draft: DraftOut, *, go_on: str = "
         note(f"{len(draft.events)} signatures: {_counted(draft)}")
     try:
         accepted = await podium.sign_and_submit(draft, signed=signed)
-    except PodiumError:
-        if several:
+    except (PodiumError, asyncio.CancelledError):  # Ctrl-C too
+        if several or done:
             note(f"Stopped after {done} of {len(draft.events)}: what was signed stands. {go_on}".strip())
+            stopped(done)
         raise
     if not all(one.relays for one in accepted):
         raise CommandFailed(

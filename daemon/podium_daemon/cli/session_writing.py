@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Final, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -16,6 +16,7 @@ from podium_daemon.cli.options import Json, SessionReference, helped, pubkey_of
 from podium_daemon.cli.output import note
 from podium_daemon.cli.session_view import find_session, show_session
 from podium_daemon.cli.times import checked_zone, minutes_of, start_of
+from podium_daemon.cli.unfinished import edit_following
 from podium_daemon.config.values import is_nip05
 from podium_protocol.errors import InvalidInput
 from podium_protocol.events import Pubkey
@@ -246,18 +247,21 @@ def edit(
     if following and before.series is None:
         raise InvalidInput("--following: this session is in no series")
     if following:
-        wish = wish.model_copy(update={"following": True})
+        draft = edit_following(caller, podium, before, wish.model_copy(update={"following": True}))
+        _show(caller, podium, draft, as_json=as_json)
+        return
     _send(caller, podium, caller.run(podium.draft_edit(before, wish)), as_json=as_json)
 
 
 def _send(caller: CommandCaller, podium: PodiumClient, draft: DraftOut, *, as_json: bool, is_new: bool = False) -> None:
-    caller.run(sign_and_send(podium, draft, go_on=_go_on(draft) if is_new else _GO_ON_CHANGING))
+    caller.run(sign_and_send(podium, draft, go_on=_go_on(draft) if is_new else ""))
+    _show(caller, podium, draft, as_json=as_json)
+
+
+def _show(caller: CommandCaller, podium: PodiumClient, draft: DraftOut, *, as_json: bool) -> None:
     if draft.notice:
         note(draft.notice)
     show_session(caller.run(podium.session(draft.lesson_id)), as_json=as_json)
-
-
-_GO_ON_CHANGING: Final = "`podium session show` tells which have changed; go on from the first that has not."
 
 
 def _go_on(draft: DraftOut) -> str:

@@ -14,7 +14,10 @@ import pytest
 from typer.testing import CliRunner
 
 from podium_daemon.cli import app
+from podium_daemon.client.transport import Transport
 from podium_daemon.keys.key_file import read_key_file, write_key_file
+from podium_daemon.signers.signer import SignerUnavailable
+from podium_protocol.events import SignedEvent, UnsignedEvent
 from podium_protocol.nips.nip19 import encode_npub
 from tests.support.relays import new_key
 
@@ -108,6 +111,38 @@ def test_a_series_from_its_dates_to_its_cancellation(podium: Podium) -> None:
         assert (code, "in no series" in words) == (2, True)
     code, words = podium.failing("session", "create", "Knots", "--at", "+2h", "--repeat", "weekly")
     assert (code, "go together" in words) == (2, True)
+
+
+def test_an_edit_of_several_dates_goes_on_where_it_stopped(podium: Podium, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The dates that were moved are not moved again, the others as far as they would have been; both are named."""
+    create = ["session", "create", "Knots", "--at", "2031-10-09 18:00", "--tz", "Europe/Berlin", "--id", "knots"]
+    podium(*create, "--repeat", "weekly", "--times", "5")
+    command = ["session", "edit", "knots-02", "--at", "2031-10-16 19:30", "--following", "--title", "Splices"]
+    sign, left = Transport.sign, 2
+
+    async def tired(self: Transport, event: UnsignedEvent) -> SignedEvent:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise SignerUnavailable("the signer went away")
+        return await sign(self, event)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Transport, "sign", tired)
+        for changed, rest in ((2, "knots-04, knots-05"), (3, "knots-05"), (4, "the calendar")):
+            code, words = podium.failing(*command)
+            assert code == 5
+            assert f"{changed} dates are changed. Left: {rest}." in words
+            assert "The same command goes on with the rest." in words
+            left = 1
+    podium(*command)
+    dates = json.loads(podium("session", "dates", "knots-01", "--json"))["dates"]
+    assert [date["title"] for date in dates] == ["Knots", *["Splices"] * 4]
+    listed = podium("session", "dates", "knots-01")
+    assert (listed.count("18:00"), listed.count("19:30")) == (1, 4)
+    again = ["session", "edit", "knots-02", "--at", "2031-10-16 20:00", "--following"]
+    podium(*again)
+    assert podium("session", "dates", "knots-01").count("20:00") == 4, "nothing is left of the edit before"
 
 
 def test_a_session_from_its_schedule_to_its_cancellation(podium: Podium, tmp_path: Path) -> None:
