@@ -47,6 +47,7 @@ def problem(status: int, slug: str, detail: str, next_step: str) -> Reply:
         "status": status,
         "detail": detail,
         "next": next_step,
+        "values": {},
     }
     return Reply(status, json.dumps(document).encode(), "application/problem+json")
 
