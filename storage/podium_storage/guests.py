@@ -60,6 +60,16 @@ async def door_names(tables: Tables, session_address: str) -> dict[Pubkey, str]:
     return {Pubkey(one.pubkey): one.name or "" for one in await members.to_list()}
 
 
+async def given_names(tables: Tables, session_address: str) -> dict[Pubkey, str]:
+    """The names that people gave at the door of a session, and those of its guests who were not sent away.
+
+    Read in the transaction that keeps one more name: of two equal ones at the same moment one is first.
+    """
+    guests = await tables.guests.where("lessonId").equals(session_address).to_list()
+    here = {Pubkey(one.pubkey): one.name for one in guests if one.person is None and one.revoked_at is None}
+    return await door_names(tables, session_address) | here
+
+
 async def with_door_names(tables: Tables, session_address: str, names: Mapping[Key, str]) -> dict[Key, str]:
     """`names`, where an empty one is replaced by that given at the door of the session, if any."""
     keys = [(session_address, pubkey) for pubkey, name in names.items() if not name]

@@ -349,10 +349,19 @@ async def test_a_second_tab_brings_the_room_over(here: Here) -> None:
 
 
 async def test_what_waits_is_counted_in_the_title(here: Here) -> None:
-    """Who leads sees in the tab's name how many wait or have a hand up, by the names they gave; all see whose is up."""
+    """Who leads sees in the tab's name how many wait or have a hand up, by the names they gave; all see whose is up.
+
+    A name that is taken is refused before a signature.
+    """
     url = await here.started(waitingRoom=True)
-    (_, desk), (_, adas) = [await here.comes(key, url) for key in (here.instructor, new_key())]
-    await enter(desk)
+    (_, desk), (ada, adas) = [await here.comes(key, url) for key in (here.instructor, new_key())]
+    for page, name in ((desk, "The host"), (adas, "the HOST")):
+        await press(page, "Join")
+        await page.get_by_label("Your name in this room").fill(name)
+        await press(page, "Join with one signature")
+    await seen(desk, "You are in the room.")
+    await seen(adas, "Somebody here has this name already.")
+    assert len(ada.signed) == 1, "signing in, and no join"
     await press(adas, "Join")
     await adas.get_by_label("Your name in this room").fill("Ada of the door")
     await press(adas, "Join with one signature")

@@ -26,6 +26,17 @@ class ChallengeOut(Model):
     own_notice: Annotated[str, Field(description="What this service adds; may be empty.")]
 
 
+class NameIn(Model):
+    """`pubkey`: of the caller, where they are not signed in; their own name is not taken."""
+
+    name: Annotated[str, Field(max_length=1000)]
+    pubkey: Hex64 | None = None
+
+
+class NameOut(Model):
+    is_free: bool
+
+
 class JoinOut(Model):
     """`admitted` or `waiting`; either way the room socket takes the token.
 

@@ -107,6 +107,7 @@ def build_sessions(
         default=lambda: GuestPolicy(core.config.conference.guests),
         links_in_messages=lambda: core.config.reminders.personal_links,
         name_of=lambda pubkey: mirror.profiles.profile_of(pubkey).name,
+        own_names=mirror.profiles.own_names,
         clock=core.clock,
         random_bytes=core.random_bytes,
     )

@@ -209,7 +209,9 @@ class DocumentedApi(FastAPI):
         """The document; FastAPI makes it once."""
         document = super().openapi()
         # FastAPI takes models of further answers for application/json only, so this one is added by hand
-        document["components"]["schemas"]["Problem"] = ProblemDocument.model_json_schema(schema_generator=_Untitled)
+        document["components"]["schemas"]["Problem"] = ProblemDocument.model_json_schema(
+            schema_generator=_Untitled, mode="serialization"
+        )
         return document
 
 

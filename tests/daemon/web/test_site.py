@@ -88,7 +88,7 @@ async def test_errors_are_described_as_they_are_sent(here: Site) -> None:
                 assert described[0] == "application/problem+json", (route.path, status)
                 assert described[1]["schema"] == {"$ref": "#/components/schemas/Problem"}
     problem = schema["components"]["schemas"]["Problem"]
-    assert set(problem["properties"]) == {"type", "title", "status", "detail", "next"}
+    assert set(problem["properties"]) == {"type", "title", "status", "detail", "next", "values"}
 
 
 def test_bodies_are_read_strictly_on_every_route() -> None:
@@ -124,7 +124,7 @@ async def test_calls_that_need_a_login_say_so(here: Site) -> None:
     open_to_all |= {"/api/sessions/{reference}/guest", "/api/sessions/{reference}/guest/open"}
     # a login is not needed here, and shows a private session to those who belong to it
     open_to_all |= {"/api/sessions", "/api/sessions/{reference}", "/api/sessions/{reference}/calendar.ics"}
-    open_to_all |= {"/api/sessions/{reference}/join/challenge"}
+    open_to_all |= {"/api/sessions/{reference}/join/challenge", "/api/sessions/{reference}/join/name"}
     # signed events are their own envelopes, and a draft is for the person who will sign it
     open_to_all |= {"/api/events", "/api/sessions/draft", "/api/sessions/{reference}/rsvp/draft"}
     for route in ROUTES:

@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import hmac
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -40,11 +40,13 @@ from podium_protocol.live.guests import (
     personal_link_key,
     read_personal_link,
 )
+from podium_protocol.live.names import own_name
 from podium_protocol.live.session import Guests as GuestPolicy
 from podium_protocol.nips import nip19, nip49
 from podium_storage.database import Transaction
-from podium_storage.guests import door_names, guest_in, guests_for
+from podium_storage.guests import given_names, guest_in, guests_for, people_in
 from podium_storage.logins import links_ended_at
+from podium_storage.slices import in_slices
 from podium_storage.store import BoundTables, Store
 from podium_storage.table.models import GuestRow, LiveSessionRow
 
@@ -139,10 +141,13 @@ class Guests:
         default: Callable[[], GuestPolicy],
         links_in_messages: Callable[[], bool] = lambda: True,
         name_of: Callable[[Pubkey], str],
+        own_names: Callable[[Collection[Pubkey]], Awaitable[Mapping[Pubkey, str]]],
         clock: Clock,
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
         """`default`: for sessions that do not say who may come; `name_of`: the name of a person with a key, or "".
+
+        `own_names` reads them first, of many people.
 
         `links_in_messages`: whether the links in people's messages sign them in.
         """
@@ -153,6 +158,7 @@ class Guests:
         self._default = default
         self._links_in_messages = links_in_messages
         self._name_of = name_of
+        self._own_names = own_names
         self._clock = clock
         self._random_bytes = random_bytes
         self._of_a_session = Buckets[str](OF_A_SESSION)
@@ -330,14 +336,15 @@ class Guests:
         if not new or len(new) < len(clean):
             return Rejection(Slug.BAD_NAME, "a name has 1 to 40 characters", "Write another one.")
 
+        named = await self._profiles_in(row)  # before: profiles are read outside of transactions
+
         async def scope(tables: BoundTables) -> list[InvitedGuest] | Rejection:
             present = await tables.guests.where("lessonId").equals(row.session_address).to_list()
             if sum(one.person is None for one in present) + len(new) > MAX_OF_A_SESSION:
                 return Rejection(Slug.FULL, f"a session has {MAX_OF_A_SESSION} guests at most", "Ask the instructor.")
-            staff = [self._name_of(Pubkey(one)) for one in (row.instructor_pubkey, *row.co_hosts)]
-            given = (await door_names(tables, row.session_address)).values()
-            here = [*(one.name for one in present if one.revoked_at is None), *filter(None, staff), *given]
-            taken = {comparable_name(name) for name in here}
+            taken: set[str] = set()
+            async for part in in_slices(list((await given_names(tables, row.session_address) | named).values())):
+                taken |= {comparable_name(own_name(one)) for one in part}
             for name in new:
                 if comparable_name(name) in taken:
                     detail = f"there is already a person called {name!r} here"
@@ -348,6 +355,14 @@ class Guests:
             return invited
 
         return await self._store.transaction("rw", [self._store.guests, self._store.members], scope)
+
+    async def _profiles_in(self, row: LiveSessionRow) -> dict[Pubkey, str]:
+        """The names in the profiles of all people of a session who have a key."""
+        people = {*private.people_of(row), *await people_in(self._store.database, row.session_address)}
+        named: dict[Pubkey, str] = {}
+        async for part in in_slices(sorted(people)):
+            named |= {one: name for one, name in (await self._own_names(part)).items() if name}
+        return named
 
     def _guest_for(self, row: LiveSessionRow, person: Pubkey) -> GuestRow:
         name = guest_name(self._name_of(person)[:MAX_NAME]) or nip19.short_npub(person)

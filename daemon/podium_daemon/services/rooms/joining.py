@@ -12,7 +12,7 @@ from podium_daemon.runtime.clock import Clock
 from podium_daemon.runtime.outcomes import Rejection, Slug
 from podium_daemon.runtime.secret_table import SecretTable
 from podium_daemon.services.rooms.door import ARRIVED, role_of
-from podium_daemon.services.rooms.door_names import DoorNames
+from podium_daemon.services.rooms.door_names import DoorNames, NameWish
 from podium_daemon.services.rooms.entry import JoinChallenge, RoomTicket, TicketHolder
 from podium_protocol import tags
 from podium_protocol.events import Pubkey, VerifiedEvent
@@ -28,6 +28,7 @@ from podium_protocol.live.join_proof import (
     check_join_proof,
 )
 from podium_protocol.live.session import Visibility
+from podium_storage.database import Transaction
 from podium_storage.guests import guest_in, guests_for, speaks_for
 from podium_storage.store import Store
 from podium_storage.table.models import LiveSessionRow, RoomMemberRow
@@ -134,28 +135,38 @@ class Joining:
         """
         guest = await guest_in(self._store, row.session_address, proof.pubkey)
         person = proof.pubkey if guest is None else speaks_for(row, guest)
-        before = await self._store.members.where(_BY_PERSON).equals([row.session_address, person]).first()
-        assurance = Assurance.SIGNATURE.value if guest is None else guest.assurance
-        if before is not None and before.assurance == Assurance.LINK:
-            assurance = before.assurance
-        name = await self._names.accept(row, person, proof.name)
-        if isinstance(name, Rejection):
-            return name
-        member = RoomMemberRow(
-            id=before.id if before else None,
+        came_as = RoomMemberRow(
             session_address=row.session_address,
             pubkey=person,
-            state=before.state if before else ARRIVED,
+            state=ARRIVED,
             role=role_of(row, person),
             proof_id=proof.event_id,
             proof_event=event.to_json().decode(),
             consent=proof.consent.given if proof.consent else None,
             device=proof.device,
             updated_at=int(self._clock.now()),
-            assurance=assurance,
-            name=name or (before.name if before else None),
+            assurance=Assurance.SIGNATURE.value if guest is None else guest.assurance,
         )
-        await self._store.members.upsert([member], by=_BY_PERSON)
+        wish = await self._names.wish(row, person, proof.name)  # before: profiles are read outside of transactions
+        return await self._store.database.transact(lambda tx: self._keep(tx, came_as, wish))
+
+    async def _keep(self, tx: Transaction, came_as: RoomMemberRow, wish: NameWish | None) -> Rejection | None:
+        tables = self._store.within(tx)
+        name = None if wish is None else await wish.accept(tables)
+        if isinstance(name, Rejection):
+            return name
+        before = await tables.members.where(_BY_PERSON).equals([came_as.session_address, came_as.pubkey]).first()
+        member = msgspec.structs.replace(came_as, name=name)
+        if before is not None:
+            by_link = before.assurance == Assurance.LINK
+            member = msgspec.structs.replace(
+                member,
+                id=before.id,
+                state=before.state,
+                assurance=before.assurance if by_link else member.assurance,
+                name=name or before.name,
+            )
+        await tables.members.upsert([member], by=_BY_PERSON)
         return None
 
     async def came_by_link(self, row: LiveSessionRow, pubkey: Pubkey) -> bool:

@@ -179,6 +179,11 @@ class Rooms:
         policy = policy_for(row, given.recording_policy)
         return self._joining.challenge(row, url, recording_policy=policy, notice=given.notice, has_key=has_key)
 
+    async def ask_name(self, row: LiveSessionRow, person: Pubkey | None, name: str) -> Rejection | None:
+        """Why a person could not have this name in a session, or None; asked before they sign a join with it."""
+        answer = await self._names.ask(row, person, name)
+        return answer if isinstance(answer, Rejection) else None
+
     async def join(
         self, row: LiveSessionRow, proof: VerifiedEvent, url: str, body: bytes | None
     ) -> RoomTicket | Rejection:

@@ -16,6 +16,8 @@ from podium_daemon.api.rooms import (
     JoinOut,
     LowerIn,
     MuteIn,
+    NameIn,
+    NameOut,
     RemoveIn,
     RoomOut,
     RoomPerson,
@@ -100,6 +102,17 @@ async def create_join_challenge(context: InContext, caller: OptionalCaller, refe
         attendance=given.attendance,
         own_notice=given.own_notice,
     )
+
+
+@router.post("/join/name")
+async def ask_join_name(context: InContext, caller: OptionalCaller, reference: str, wish: NameIn) -> NameOut:
+    """Whether a join may say this name: refused as the join would be, before anything is signed. Nothing is kept."""
+    row = await context.views.resolve(reference, caller)
+    person = caller.pubkey if caller is not None else None if wish.pubkey is None else Pubkey(wish.pubkey)
+    rejected = await context.rooms.ask_name(row, person, wish.name)
+    if rejected is not None:
+        granted(rejected)
+    return NameOut(is_free=True)
 
 
 @router.post("/join")

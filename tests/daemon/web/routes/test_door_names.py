@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 
@@ -91,6 +92,39 @@ async def test_nobody_takes_the_name_of_another(here: Site) -> None:
         assert (refused.status_code, slug(refused)) == (409, "name-taken"), name
     assert slug(await here.post(here.path_of(row, "guest"), None, {"name": "ben"})) == "name-taken"
     assert (await here.join_as(eve, row, "Eve")).status_code == 200
+
+
+async def test_a_guest_takes_no_name_out_of_a_profile(here: Site) -> None:
+    """The names that participants have by their kind 0 are theirs, before they come to the door too."""
+    row, ada = await here.here.schedule(starts_in=60, guests=Guests.ANYONE), new_key()
+    await profile(here, ada, "Ada")
+    await here.here.answer(ada, row)
+    path, led = here.path_of(row, "guests"), here.here.instructor
+    assert slug(await here.post(here.path_of(row, "guest"), None, {"name": "ADA"})) == "name-taken"
+    assert slug(await here.post(path, led, {"names": ["Ben", "ada"]})) == "name-taken"
+
+
+async def test_of_two_equal_names_at_one_moment_one_is_kept(here: Site) -> None:
+    """People at the door and a guest say the same name at once; the check and the keeping are one step."""
+    row = await here.here.schedule(starts_in=60, guests=Guests.ANYONE)
+    joins = [here.join_as(new_key(), row, name) for name in ("Ana", "ANA", "\uff21na")]
+    comes = here.post(here.path_of(row, "guest"), None, {"name": "ana"})
+    answers = await asyncio.gather(*joins, comes)
+    assert sorted(answer.status_code for answer in answers) == [200, 409, 409, 409]
+
+
+async def test_a_name_is_asked_for_before_it_is_signed(here: Site) -> None:
+    """What the join would refuse is refused unsigned, one's own name is not taken, and nothing is kept."""
+    row, ada, ben = await here.here.schedule(starts_in=60), new_key(), new_key()
+    path = here.path_of(row, "join", "name")
+    assert (await here.join_as(ada, row, "Ada")).status_code == 200
+    for _ in range(2):
+        assert (await here.post(path, None, {"name": "Ben"})).json() == {"isFree": True}
+    assert slug(await here.post(path, None, {"name": "ADA"})) == "name-taken"
+    assert slug(await here.post(path, None, {"name": "ADA", "pubkey": ben.pubkey})) == "name-taken"
+    assert slug(await here.post(path, None, {"name": "npub1xyz"})) == "bad-name"
+    assert (await here.post(path, None, {"name": "ADA", "pubkey": ada.pubkey})).status_code == 200
+    assert (await here.post(path, ada, {"name": "ada"})).status_code == 200
 
 
 async def test_a_profile_wins(here: Site) -> None:

@@ -13,6 +13,7 @@ from httpx import Response
 from podium_daemon.runtime.allowances import Rate
 from podium_daemon.services.guests import guests
 from podium_protocol import kinds
+from podium_protocol.events import UnsignedEvent
 from podium_protocol.live.admission import DoorPolicy
 from podium_protocol.live.session import Guests, Visibility
 from podium_protocol.nips import nip49
@@ -129,7 +130,8 @@ class TestByName:
 
     async def test_nobody_takes_the_instructors_name(self, here: Site) -> None:
         """The name by which people know who leads is theirs."""
-        here.parts.sessions.guests._name_of = lambda _pubkey: "Dr. Lead"
+        led, said = here.here.instructor, json.dumps({"name": "Dr. Lead"})
+        await here.here.publish(led, UnsignedEvent(led.pubkey, here.here.now, kinds.METADATA, (), said))
         row = await here.here.schedule(guests=ANYONE)
         assert slug(await enter(here, row, "dr. lead")) == "name-taken"
 

@@ -270,6 +270,9 @@ export class SessionClient {
    */
   async join(consent) {
     if (this.seat && !this.seat.isOver) return this.seat;
+    const name = consent?.name ?? "";
+    keepName(name); // as it was typed, also where it is refused
+    if (name) await this.#askName(name);
     const asked = await this.challenge();
     const hash = asked.recordingPolicyHash;
     if (hash !== (consent?.policyHash ?? "")) throw new PodiumError("policy-changed");
@@ -278,8 +281,6 @@ export class SessionClient {
     if (hash) extra.push(["recording_consent", consent?.given ? "yes" : "no", hash]);
     const media = await this.#media();
     if (media) extra.push(["fingerprint", media.fingerprint]);
-    const name = consent?.name ?? "";
-    keepName(name); // as it was typed, also where it is refused
     if (name) extra.push(["name", name]);
     const header = await login(asked.url, "POST", "", Math.floor(exactNow()), extra);
     const ticket = await withHeader("POST", `${this.path}/join`, header);
@@ -290,6 +291,17 @@ export class SessionClient {
     this.#named(name);
     await seat.settled;
     return seat;
+  }
+
+  /**
+   * Whether one may have this name here; asked before the signature, which a refusal would have cost.
+   *
+   * @param {string} name
+   */
+  async #askName(name) {
+    const wish = { name, pubkey: await pubkey() };
+    const call = this.isSignedIn || this.session?.visibility === "private" ? signed : plain; // to a stranger a private one is not there
+    await call("POST", `${this.path}/join/name`, wish);
   }
 
   /**
