@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from podium_daemon.client import PodiumClient
 from podium_protocol import kinds
 from podium_protocol.keys import SecretKey
 from podium_protocol.nips.nip19 import encode_npub
@@ -221,6 +222,18 @@ async def _answer_all_dates(house: House, url: str) -> None:
     assert visitor.errors == []
 
 
+async def _mend_the_calendar(house: House, desk: Any) -> None:
+    """A program that knows no series cancels its first date; the page says that the calendar still lists it."""
+    async with PodiumClient(house.site.base, house.instructor) as other:
+        first = (await other.series(desk.url.rpartition("/")[2])).dates[0]
+        draft = await other.draft_cancellation(first.naddr)
+        await other.submit((await other.sign(draft))[:2])
+    await desk.reload()
+    await seen(desk, "The calendar of the series still lists dates that were cancelled in another program: 1.")
+    await press(desk, "Publish the calendar anew (1 signature)")
+    await desk.get_by_role("button", name="Publish the calendar anew").wait_for(state="hidden")
+
+
 async def test_a_series_names_its_signatures_first(house: House) -> None:
     """Three dates and their calendar are four; what was signed before a refusal stands, and a reload goes on with it.
 
@@ -276,4 +289,7 @@ async def test_a_series_names_its_signatures_first(house: House) -> None:
     await desk.locator("podium-signing section").wait_for(state="detached")
     await desk.locator(".hero .badge[data-state=cancelled]").wait_for()
     assert leads.since() == [kinds.SESSION, kinds.DELETION] * 2 + [kinds.CALENDAR]
+
+    await _mend_the_calendar(house, desk)
+    assert leads.since() == [kinds.CALENDAR]
     assert lead.errors == []

@@ -203,6 +203,9 @@ class SeriesOut(Model):
 
     address: str
     dates: tuple[SeriesDateOut, ...]
+    outdated: Annotated[
+        int, Field(description="To the instructor: dates that no longer take place and that the calendar still lists.")
+    ] = 0
 
 
 class SessionsOut(Model):

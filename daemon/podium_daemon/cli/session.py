@@ -12,7 +12,7 @@ import typer
 from podium_daemon.cli import session_watching, session_writing
 from podium_daemon.cli.caller import caller_of, sign_and_send
 from podium_daemon.cli.options import Json, SessionReference, Yes, confirm, helped
-from podium_daemon.cli.output import clean, note, print_answers, table
+from podium_daemon.cli.output import clean, note, print_answer, print_answers, say, table
 from podium_daemon.cli.session_view import find_session, plain_reference, show_session
 from podium_daemon.cli.times import shown_time
 from podium_protocol.errors import InvalidInput
@@ -88,20 +88,42 @@ def show(context: typer.Context, session: SessionReference, as_json: Json = Fals
 def dates(context: typer.Context, session: SessionReference, as_json: Json = False) -> None:
     caller = caller_of(context)
     podium = caller.reading()
-    found = caller.run(podium.series(caller.run(plain_reference(podium, session)))).dates
+    series = caller.run(podium.series(caller.run(plain_reference(podium, session))))
     if as_json:
-        print_answers("dates", found)
+        print_answer(series)
         return
     table(
         ("date", "start", "state", "title", "session"),
         (
             (str(one.number), shown_time(one.scheduled_at, one.timezone), one.state, one.title, one.identifier)
-            for one in found
+            for one in series.dates
         ),
         empty="No dates.",
         whole=("start",),
         details=("session",),
     )
+    if series.outdated:
+        gone = "a date that no longer takes" if series.outdated == 1 else f"{series.outdated} dates that no longer take"
+        note(f"The calendar of the series lists {gone} place: `podium session relist {session}` publishes it anew.")
+
+
+@app.command(
+    short_help="Publish the calendar of a series anew.",
+    help=helped(
+        "Publish the calendar of a series anew (kind 31924), with the dates that take place: another client that "
+        "cancels one leaves it there. One signature, and none if it lists just those.",
+        "podium session relist knots-01",
+    ),
+)
+def relist(context: typer.Context, session: SessionReference) -> None:
+    caller = caller_of(context)
+    podium = caller.signing()
+    draft = caller.run(podium.draft_calendar(caller.run(find_session(podium, session))))
+    if not draft.events:
+        say("The calendar lists the dates that take place: nothing to sign.")
+        return
+    caller.run(sign_and_send(podium, draft))
+    say("The calendar lists the dates that take place.")
 
 
 @app.command(

@@ -81,6 +81,12 @@ class SessionDrafting(SessionReading):
         wanted = (("d", before.identifier), ("start", str(before.scheduled_at)))
         return self._looked_at(draft, [(kinds.SESSION, wanted), *expected_calendar(before, _events_of(draft))])
 
+    async def draft_calendar(self, reference: str | SessionOut) -> DraftOut:
+        """Draft the calendar of a session's series with the dates that take place; raises as `draft_session`."""
+        session = await self._transport.session(reference)
+        draft = await self._transport.post(session_path(session.naddr, "series", "draft"), DraftOut)
+        return self._looked_at(draft, expected_calendar(session, _events_of(draft)))
+
     async def draft_rsvp(self, reference: str | SessionOut, status: RsvpStatus) -> DraftOut:
         """Draft the caller's RSVP; raises as `draft_session`."""
         session = await self._transport.session(reference)

@@ -24,6 +24,7 @@ from podium_protocol.live import private
 from podium_protocol.live.series import (
     Repeat,
     identifier_of,
+    listed,
     number_of,
     occurrences,
     shifted,
@@ -76,11 +77,11 @@ class SeriesDrafts:
                     draft = self._drafts.new_session(author, wish.model_copy(update=one), series=str(series))
                     events += draft.events
                     notice = draft.notice
-        listed = dict.fromkeys(
+        taking_place = dict.fromkeys(
             [*(key for key, row in known.items() if _stands(row)), *(key for key in addresses if key not in known)]
         )
         if wish.visibility == "public" and not wish.e2ee_required:
-            events += await self._calendar(series, wish.title, sorted(listed))
+            events += await self._calendar(series, wish.title, sorted(taking_place))
         return DraftOut(lesson_id=addresses[0], events=tuple(events), notice=notice, series=str(series))
 
     async def edit(self, row: LiveSessionRow, wish: SessionEditIn) -> DraftOut:
@@ -138,6 +139,32 @@ class SeriesDrafts:
         calendar = await self._calendar_with(row, back=row.session_address)
         return DraftOut(lesson_id=row.session_address, events=(*draft.events, *calendar), series=row.series)
 
+    async def calendar(self, row: LiveSessionRow) -> DraftOut:
+        """Compose the calendar of a session's series with the dates that take place; nothing, if it lists those."""
+        return DraftOut(lesson_id=row.session_address, events=tuple(await self._calendar_with(row)), series=row.series)
+
+    async def dates(self, views: Views, row: LiveSessionRow, viewer: Caller | None) -> SeriesOut:
+        """The series of a session, as far as the viewer may see its dates.
+
+        Raises:
+            Problem: 404, the session is in no series.
+        """
+        series = Address.parse(row.series or "")
+        if series is None:
+            raise Problem(Slug.NOT_FOUND, "the session is in no series", "See GET /api/sessions.")
+        found = await rows_of_series(self._store.sessions, series)
+        # a link opens one session: of the others its holder sees what a stranger sees
+        rows = [one for one in found if views.may_see(one, None) or views.may_see(one, viewer)]
+        is_author = viewer is not None and viewer.has_key and viewer.pubkey == series.pubkey
+        outdated = await self._outdated(series, found) if is_author else 0
+        return SeriesOut(address=str(series), dates=tuple(_dates(views, rows)), outdated=outdated)
+
+    async def _outdated(self, series: Address, rows: Sequence[LiveSessionRow]) -> int:
+        """How many dates that another client cancelled the calendar still lists: the instructor has to sign it anew."""
+        held = await self._mirror.newest(series)
+        shown = set() if held is None else {str(address) for address in listed(held)}
+        return sum(row.session_address in shown for row in rows if not _stands(row))
+
     async def _following(self, row: LiveSessionRow) -> list[LiveSessionRow]:
         """The session and those after it in its series that are not over."""
         series = Address.parse(row.series or "")
@@ -164,21 +191,6 @@ class SeriesDrafts:
         held = await self._mirror.newest(series)
         event = write_calendar(series, title, addresses, now=int(self._clock.now()), previous=held)
         return [] if held is not None and held.tags == event.tags else [template(event)]
-
-
-async def series_out(views: Views, store: Store, row: LiveSessionRow, viewer: Caller | None) -> SeriesOut:
-    """The series of a session, as far as the viewer may see its dates.
-
-    Raises:
-        Problem: 404, the session is in no series.
-    """
-    series = Address.parse(row.series or "")
-    if series is None:
-        raise Problem(Slug.NOT_FOUND, "the session is in no series", "See GET /api/sessions.")
-    found = await rows_of_series(store.sessions, series)
-    # a link opens one session: of the others its holder sees what a stranger sees
-    rows = [one for one in found if views.may_see(one, None) or views.may_see(one, viewer)]
-    return SeriesOut(address=str(series), dates=tuple(_dates(views, rows)))
 
 
 def _dates(views: Views, rows: Sequence[LiveSessionRow]) -> Iterator[SeriesDateOut]:

@@ -73,7 +73,7 @@ def routes(knots: Knots, text: str) -> dict[str, object]:
     for path in (base, plain):
         answers |= {
             f"{path}/rsvps": {"rsvps": [rsvp]},
-            f"{path}/attendance": {"attendance": [attended]},
+            f"{path}/attendance": {"attendance": [attended], "total": 1},
             f"{path}/reminders": answer(RemindersOut, reminders=[reminder]),
             f"{path}/questions": {"questions": [question], "total": 1},
             f"{path}/guests": {"policy": "invited", "guests": [guest]},

@@ -104,7 +104,7 @@ def test_nobody_is_said_in_words(podium: CommandLine, daemon: ScriptedDaemon) ->
     base = "GET /api/sessions/knots"
     daemon.routes |= {
         f"{base}/rsvps": as_json({"rsvps": []}),
-        f"{base}/attendance": as_json({"attendance": []}),
+        f"{base}/attendance": as_json({"attendance": [], "total": 0}),
         f"{base}/reminders": as_json(answer(RemindersOut)),
     }
     for command in ("rsvps", "attendance", "reminders"):
@@ -129,7 +129,7 @@ def test_attendance_shows_time_joins_and_completion(
         completedAt=STARTS_AT + 1800,
         completedBy="live",
     )
-    daemon.routes["GET /api/sessions/knots/attendance"] = as_json({"attendance": [row]})
+    daemon.routes["GET /api/sessions/knots/attendance"] = as_json({"attendance": [row], "total": 1})
     _, line, zone = podium("attendance", "knots").stdout.splitlines()
     assert line.startswith("Ada     2030-03-17 19:00 ")
     assert "1:05:09  2      live, 2030-03-17 19:30 " in line

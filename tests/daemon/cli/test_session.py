@@ -9,8 +9,10 @@ import msgspec
 import pytest
 
 from podium_protocol import kinds, tags
+from podium_protocol.addresses import Address
 from podium_protocol.events import Pubkey, UnsignedEvent
 from podium_protocol.keys import SecretKey
+from podium_protocol.live.series import write_calendar
 from podium_protocol.nips.nip19 import encode_npub
 from tests.daemon.cli.conftest import STARTS_AT, CommandLine, Knots
 from tests.support.relays import new_key
@@ -266,6 +268,24 @@ def test_edit_does_not_sign_another_session(podium: CommandLine, knots: Knots, d
     daemon.routes[route] = knots.drafted(knots.event(identifier="other"))
     assert podium("session", "edit", "knots", "--max", "3").exit_code == 5
     assert knots.sent == []
+
+
+@pytest.mark.parametrize(("count", "words"), [(1, "a date that no longer takes"), (3, "3 dates that no longer take")])
+def test_an_outdated_calendar_is_told_with_the_command_that_mends_it(
+    podium: CommandLine, knots: Knots, daemon: ScriptedDaemon, count: int, words: str
+) -> None:
+    """`session dates` says it, and `session relist` signs the calendar and nothing else."""
+    series = Address(kinds.CALENDAR, knots.author.pubkey, "knots")
+    daemon.routes["GET /api/sessions/knots/series"] = as_json({"address": str(series), "dates": [], "outdated": count})
+    done = podium("session", "dates", "knots")
+    assert done.stderr.startswith(f"The calendar of the series lists {words} place: `podium session relist knots`")
+    daemon.routes["GET /api/sessions/knots"] = as_json(knots.shown(series=str(series), seriesNumber=1))
+    calendar = write_calendar(series, "Knots", [str(knots.address)], now=int(time.time()))
+    daemon.routes[f"POST /api/sessions/{knots.naddr}/series/draft"] = knots.drafted(calendar)
+    assert podium("session", "relist", "knots").stdout == "The calendar lists the dates that take place.\n"
+    assert [event.kind for event in knots.sent] == [kinds.CALENDAR]
+    daemon.routes[f"POST /api/sessions/{knots.naddr}/series/draft"] = knots.drafted()
+    assert "nothing to sign" in podium("session", "relist", "knots").stdout
 
 
 @pytest.mark.parametrize("command", ["start", "end", "reopen"])

@@ -27,7 +27,6 @@ from podium_daemon.web.etags import has_version
 from podium_daemon.web.login import KeyCaller, OptionalCaller, author_of
 from podium_daemon.web.markdown import parse_markdown
 from podium_daemon.web.problems import Problem
-from podium_daemon.web.series import series_out
 from podium_daemon.web.session_list import MAX_SESSIONS, Asked, SessionList
 from podium_daemon.web.strict_json import StrictRoute
 from podium_protocol.nips import nip19
@@ -109,7 +108,13 @@ async def show_session(context: InContext, caller: OptionalCaller, reference: st
 async def show_series(context: InContext, caller: OptionalCaller, reference: str) -> SeriesOut:
     """All dates of the series that a session belongs to, as far as the caller may see them."""
     row = await context.views.resolve(reference, caller)
-    return await series_out(context.views, context.store, row, caller)
+    return await context.series.dates(context.views, row, caller)
+
+
+@router.post("/{reference}/series/draft")
+async def draft_series_calendar(context: InContext, caller: KeyCaller, reference: str) -> DraftOut:
+    """Compose the calendar of the series anew, with the dates that take place; no events, if it lists just those."""
+    return await context.series.calendar(await context.views.resolve(reference, caller))
 
 
 @router.get("/{reference}/invitation")

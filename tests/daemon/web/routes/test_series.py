@@ -104,6 +104,25 @@ async def test_a_series_is_sessions_and_a_calendar() -> None:
         assert by_link.json()["dates"] == found, "a link for one date shows of the others what a stranger sees"
 
 
+async def test_a_date_that_another_client_cancelled_is_taken_off_the_calendar_by_the_instructor() -> None:
+    """The daemon does not sign for the instructor: it tells them, and drafts the calendar; others are told nothing."""
+    async with site() as here:
+        addresses = await made(here)
+        path = f"/api/sessions/{addresses[0]}/series"
+        lead = here.here.instructor
+        assert (await here.get(path, lead)).json()["outdated"] == 0
+        assert wanted(await here.post(f"{path}/draft", lead)) == []
+        await here.here.cancel(await here.here.row(addresses[2]))
+        assert (await here.get(path, lead)).json()["outdated"] == 1
+        assert (await here.get(path, new_key())).json()["outdated"] == 0
+        draft = await here.post(f"{path}/draft", lead)
+        assert wanted(draft) == [kinds.CALENDAR]
+        rows = draft.json()["events"][0]["tags"]
+        assert [row[1] for row in rows if row[0] == "a"] == [addresses[0], addresses[1], addresses[3]]
+        await signed_one_by_one(here, draft)
+        assert (await here.get(path, lead)).json()["outdated"] == 0
+
+
 async def test_who_stopped_in_the_middle_goes_on_with_the_rest() -> None:
     """What was signed stands; the same wish with the same identifier drafts what is missing, and then nothing."""
     async with site() as here:

@@ -1,8 +1,8 @@
 // @ts-check
 // Which date of a series a session is, and the others.
 
-import { h, setText, show } from "../core/dom.js";
-import { t } from "../core/i18n.js";
+import { action, h, setText, show } from "../core/dom.js";
+import { describe, t } from "../core/i18n.js";
 import { inZone, ownZone } from "../core/times.js";
 
 /** @import { Session, SessionClient } from "../core/types.js" */
@@ -13,6 +13,7 @@ export class PodiumSeries extends HTMLElement {
   /** @type {string} */ shown;
   /** @type {HTMLElement} */ summary;
   /** @type {HTMLOListElement} */ list;
+  /** @type {HTMLElement} */ outdated;
 
   /** @param {SessionClient} client */
   setUp(client) {
@@ -21,12 +22,13 @@ export class PodiumSeries extends HTMLElement {
     this.shown = "";
     this.summary = h("summary");
     this.list = h("ol", { class: "dates" });
-    this.replaceChildren(h("details", { on: { toggle: () => this.#read() } }, this.summary, this.list));
+    this.outdated = h("div", { hidden: true });
+    this.replaceChildren(h("details", { on: { toggle: () => this.#read() } }, this.summary, this.list), this.outdated);
   }
 
   /** @param {Session} session */
   follow(session) {
-    const key = [session.series, session.scheduledAt, session.state, session.title].join();
+    const key = [session.series, session.scheduledAt, session.state, session.title, this.client.isInstructor].join();
     show(this, Boolean(session.series));
     if (!session.series || key === this.shown) return;
     this.shown = key;
@@ -36,7 +38,7 @@ export class PodiumSeries extends HTMLElement {
 
   async #read() {
     const own = /** @type {Session} */ (this.client.session);
-    const { dates } = await this.client.series().catch(() => ({ dates: null }));
+    const { dates, outdated } = await this.client.series().catch(() => ({ dates: null, outdated: 0 }));
     if (dates === null || dates.length === 0) return; // the number stays; opening it tries again
     setText(this.summary, t("series.place", { number: own.seriesNumber, of: dates[dates.length - 1].number }));
     const rows = dates.map((date) => {
@@ -47,6 +49,22 @@ export class PodiumSeries extends HTMLElement {
       return h("li", { value: date.number }, name, " ", title, date.state === "scheduled" ? null : h("span", { class: "hint" }, ` ${t(`state.${date.state}`)}`));
     });
     this.list.replaceChildren(...rows);
+    this.#tellOutdated(outdated);
+  }
+
+  /** @param {number} count dates that another program cancelled and that the calendar still lists */
+  #tellOutdated(count) {
+    show(this.outdated, count > 0);
+    if (count === 0) return;
+    const failure = h("p", { class: "failure", role: "alert", hidden: true });
+    const relist = action(t("series.relist"), async () => {
+      await this.client.relist();
+      await this.#read();
+    }, (error) => {
+      setText(failure, describe(error));
+      show(failure, true);
+    });
+    this.outdated.replaceChildren(h("p", { class: "hint" }, t("series.outdated", { count })), relist, failure);
   }
 }
 

@@ -566,7 +566,12 @@ export class SessionClient {
     return this.#submit("/cancel/draft", { reason, following }, ask);
   }
 
-  /** All dates of the series. @returns {Promise<{ dates: SeriesDate[] }>} */
+  /** Publish the calendar of the series with the dates that take place. */
+  async relist() {
+    await signAndSubmit(await signed("POST", `${this.path}/series/draft`));
+  }
+
+  /** All dates of the series. @returns {Promise<{ dates: SeriesDate[], outdated: number }>} */
   async series() {
     const found = await known("GET", `${this.path}/series`);
     const own = this.session?.seriesNumber ?? 0;
