@@ -292,7 +292,7 @@ async def test_what_was_recorded_is_watched_and_completes(house: House) -> None:
     await counted(bens, "the instructor's picture", people=0, pictures=20)
     await open_tab(desk, "Lead")
     await press(desk, "Record")
-    await seen(desk, "Not everybody in the room has agreed to be recorded.")
+    await seen(desk, "1 of 3 people in the room have not agreed to be recorded.")
     await press(bens, "Leave")
     await open_tab(desk, "People")
     await seen(desk, "2 people are here.")
