@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 from collections.abc import Generator
 from pathlib import Path
 
@@ -11,14 +12,17 @@ import pytest
 from _pytest.terminal import TerminalReporter
 
 from tests.support.families import FAMILIES, cases_of, count
+from tests.support.wheel import share_a_wheel
 
 _ACCEPTANCE = Path(__file__).parent / "acceptance"
 _FAMILY = "family of bad input"
 
 
-def pytest_configure() -> None:
-    """Choose the seed of the faults, for this process and for its workers."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose the seed of the faults and the folder of the wheel, for this process and for its workers."""
     os.environ.setdefault("PODIUM_SEED", str(secrets.randbelow(10**9)))
+    if (folder := share_a_wheel()) is not None:
+        config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
 
 
 def pytest_report_header() -> str:

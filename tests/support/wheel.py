@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import fcntl
 import functools
 import os
 import shutil
@@ -17,6 +18,7 @@ import pytest
 
 ROOT: Final = Path(__file__).parents[2]
 _HANDED_OVER: Final = "PODIUM_TEST_WHEEL"
+_SHARED: Final = "PODIUM_TEST_WHEEL_FOLDER"
 _WHERE: Final = "import podium_daemon.web.routes.pages as pages; print(pages.FOLDER)"
 
 
@@ -39,12 +41,39 @@ class Installed(msgspec.Struct, frozen=True):
 
 @functools.cache
 def installed_wheel() -> Installed:
-    """Build and install it, or give what was built before; without a package index the caller's test is skipped."""
+    """Build and install it, or give what another process of this run built.
+
+    Without a package index the caller's test is skipped.
+    """
     if handed_over := os.environ.get(_HANDED_OVER):
         wheel_file, folder = map(Path, handed_over.split(os.pathsep))
         return Installed(wheel_file, folder)
-    home = Path(tempfile.mkdtemp(prefix="podium-wheel-"))
-    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    home = _home()
+    # all workers of a run want it at the same moment: one builds, the others wait for it
+    with (home / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (home / "done").exists():
+            _build(home)
+            (home / "done").touch()
+    (wheel,) = (home / "dist").glob("*.whl")
+    return Installed(wheel, home / "site")
+
+
+def share_a_wheel() -> Path | None:
+    """Make the folder in which the processes that this one starts share a wheel; None where this one is given it."""
+    if _SHARED in os.environ:
+        return None
+    os.environ[_SHARED] = tempfile.mkdtemp(prefix="podium-wheel-")
+    return Path(os.environ[_SHARED])
+
+
+def _home() -> Path:
+    if (made := share_a_wheel()) is not None:
+        atexit.register(shutil.rmtree, made, ignore_errors=True)
+    return Path(os.environ[_SHARED])
+
+
+def _build(home: Path) -> None:
     built = _pip("wheel", str(ROOT), "--no-deps", "--quiet", "--wheel-dir", str(home / "dist"))
     if "hatchling" in built.stderr and "Could not find a version" in built.stderr:
         pytest.skip("no package index to take hatchling from: connect, or set PIP_INDEX_URL")
@@ -54,7 +83,6 @@ def installed_wheel() -> Installed:
     assert put.returncode == 0, put.stderr
     found = Installed(wheel, home / "site")
     assert _page_folder(found).is_relative_to(found.folder), "the repository's own page would be tested"
-    return found
 
 
 def _page_folder(installed: Installed) -> Path:
@@ -66,4 +94,4 @@ def _page_folder(installed: Installed) -> Path:
 
 def _pip(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = (sys.executable, "-m", "pip", "--disable-pip-version-check", *arguments)
-    return subprocess.run(command, check=False, timeout=100, capture_output=True, text=True)
+    return subprocess.run(command, check=False, timeout=250, capture_output=True, text=True)
