@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import pytest
 import pytest_asyncio
 import vobject
@@ -16,6 +17,7 @@ from podium_daemon.services.people.profiles import Introduction
 from podium_protocol.events import Pubkey
 from podium_protocol.nips.nip19 import encode_npub
 from podium_storage.table.models import AttendanceRow, IntervalRow, LiveSessionRow, RsvpRow
+from tests.support.axe import flaws, installed_axe
 from tests.support.browsers import chromium, visit
 from tests.support.page import Kept, KeptHouse, kept_house, kept_session, press, profile_of, seen, show_recording
 from tests.support.relays import new_key
@@ -101,7 +103,7 @@ INVITING: Final = kept_session(
     guests="anyone",
 )
 CROWDED: Final = kept_session(INSTRUCTOR.pubkey, "crowded", starts_in=90_000)
-CROWD: Final = [Pubkey(f"{number:064x}") for number in range(1, 121)]
+CROWD: Final = [Pubkey(f"{number:02x}" * 32) for number in range(1, 121)]
 LINKED: Final = kept_session(INSTRUCTOR.pubkey, "linked", starts_in=90_000, location="https://meet.example.org/secret")
 STATES: Final = {
     "There is no recording.": ended("none"),
@@ -131,6 +133,7 @@ async def daemon(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Kept
         attended(SHORT, 300, None),
         attended(WATCHED, 60, "recording"),
         attended(TWICE, 600, None),
+        *(msgspec.structs.replace(attended(CROWDED, 60, None), pubkey=who) for who in CROWD),
     ]
     rsvps = [
         answered(LATER, BEN.pubkey, 1, seat="held"),
@@ -414,8 +417,11 @@ async def test_those_who_lead_see_how_much_each_person_attended(house: KeptHouse
     assert visitor.errors == []
 
 
-async def test_those_who_lead_see_the_first_hundred_answers_and_more_on_demand(house: KeptHouse) -> None:
-    """The page is told of a hundred people and the number of the others, who are read when they are asked for."""
+async def test_those_who_lead_see_the_first_hundred_people_more_on_demand_and_whom_they_seek(house: KeptHouse) -> None:
+    """The page is told of a hundred people and the number of the others, who are read when they are asked for.
+
+    A search finds them too, says how many, and ends with Escape.
+    """
     visitor = await house.person(INSTRUCTOR)
     page = await visitor.open(house.url(CROWDED))
     await press(page, "Sign in")
@@ -423,8 +429,24 @@ async def test_those_who_lead_see_the_first_hundred_answers_and_more_on_demand(h
     rows = page.locator("podium-answers .answer-chips > li")
     await rows.nth(99).wait_for(state="visible")
     assert await rows.count() == 100
-    await press(page, "Show more")
-    await rows.nth(119).wait_for(state="visible")
-    assert await rows.count() == 120
-    assert not await page.get_by_role("button", name="Show more").is_visible()
+    field = page.get_by_label("Search who answered")
+    await field.press_sequentially(encode_npub(CROWD[110]))
+    await seen(page, "1 person found")
+    assert await rows.count() == 1
+    assert await flaws(page, installed_axe()) == []
+    await field.fill("xyz")
+    await seen(page, "Nobody of that name.")
+    assert await rows.count() == 0
+    await field.press("Escape")
+    await seen(page, "20 more people have answered.")
+    assert await field.input_value() == ""
+    attendance = page.locator("podium-attended")
+    for part, shown in ((attendance, attendance.locator("tbody tr")), (page, rows)):
+        assert await shown.count() == 100
+        await part.get_by_role("button", name="Show more").first.click()
+        await shown.nth(119).wait_for(state="visible")
+        assert await shown.count() == 120
+    assert not await page.get_by_role("button", name="Show more").first.is_visible()
+    await attendance.get_by_label("Search who attended").fill(encode_npub(CROWD[5]))
+    await attendance.get_by_text("1 person found").wait_for()
     assert visitor.errors == []

@@ -185,6 +185,7 @@
  *
  * @typedef {object} OwnElements
  * @property {import("../session/podium-attendance.js").PodiumAttendance} podium-attendance
+ * @property {import("../session/podium-attended.js").PodiumAttended} podium-attended
  * @property {import("../session/podium-badges.js").PodiumBadge} podium-badge
  * @property {import("../session/podium-badges.js").PodiumBadges} podium-badges
  * @property {import("../session/podium-certificate.js").PodiumCertificate} podium-certificate

@@ -7,6 +7,7 @@ import { npubOf } from "../core/npub.js";
 import { avatar, fillAvatar, nameOf } from "../parts/avatar.js";
 import { icon, withIcon } from "../parts/icons.js";
 import { PersonActions, failsInto } from "../parts/person-actions.js";
+import { SearchField } from "../parts/search-field.js";
 
 /** @import { Props } from "../core/dom.js" */
 /** @import { Role, RoomPerson, SessionClient, Trouble } from "../core/types.js" */
@@ -31,8 +32,7 @@ export class PodiumPeople extends HTMLElement {
   /** @type {SessionClient} */ client;
   /** @type {HTMLHeadingElement} */ heading;
   /** @type {HTMLParagraphElement} */ failure;
-  /** @type {HTMLInputElement} */ search;
-  /** @type {HTMLElement} */ searching;
+  /** @type {SearchField} */ search;
   /** @type {HTMLParagraphElement} */ here;
   /** @type {HTMLParagraphElement} */ autoAdmit;
   /** @type {HTMLParagraphElement} */ nobodyHere;
@@ -50,9 +50,7 @@ export class PodiumPeople extends HTMLElement {
     this.hidden = true;
     this.heading = h("h2", { id: freshId("people"), tabindex: "-1" }, t("door.title"));
     this.failure = h("p", { class: "failure", role: "alert", hidden: true });
-    this.search = h("input", { type: "search", id: freshId("search"), on: { input: () => this.#update() } });
-    this.searching = h("p", { class: "search", hidden: true }, h("label", { for: this.search.id, class: "unseen" }, t("people.search")), this.search);
-    this.search.placeholder = t("people.search");
+    this.search = new SearchField("people.search", () => this.#update());
     this.here = h("p", { class: "hint" });
     this.autoAdmit = h("p", { class: "hint", hidden: true }, t("door.auto-admit"));
     this.nobodyHere = h("p", { class: "hint" }, t("door.nobody-here"));
@@ -63,7 +61,7 @@ export class PodiumPeople extends HTMLElement {
       h("div", { class: "head" }, this.waiting.title, this.admitAll), this.autoAdmit, this.waiting.list);
     this.waitingPart = waiting;
     this.replaceChildren(h("section", { class: "card", "aria-labelledby": this.heading.id },
-      this.heading, this.searching, this.failure, waiting,
+      this.heading, this.search.node, this.failure, waiting,
       h("div", { class: "head" }, this.present.title, this.lowerAll), this.here, this.present.list, this.nobodyHere, this.removed.title, this.removed.list));
     client.subscribe(() => this.#update());
     this.#update();
@@ -112,7 +110,9 @@ export class PodiumPeople extends HTMLElement {
     show(this.lowerAll, present.filter((row) => row.hand > 0).length > 1, this.heading);
     this.#fill(this.removed, this.#rowsOf(people.filter((one) => one.state === "removed")));
     show(this.removed.title, this.removed.list.childElementCount > 0);
-    show(this.searching, Math.max(people.length, present.length) > MANY || this.search.value !== "");
+    const lists = [this.waiting.list, this.present.list, this.removed.list];
+    this.search.say(this.search.text === "" ? null : lists.reduce((sum, list) => sum + list.childElementCount, 0));
+    show(this.search.node, Math.max(people.length, present.length) > MANY || this.search.text !== "");
   }
 
   /**
@@ -173,7 +173,7 @@ export class PodiumPeople extends HTMLElement {
    * @param {Row[]} rows
    */
   #fill({ title, list }, rows) {
-    const sought = this.search.value.trim().toLowerCase();
+    const sought = this.search.text.toLowerCase();
     const found = rows.filter((row) => `${nameOf(this.client, row.pubkey)} ${npubOf(row.pubkey)}`.toLowerCase().includes(sought));
     keyed(list, found, (row) => row.pubkey, (row) => this.#make(row, title.dataset.group ?? ""), (node, row) => this.#show(node, row));
     show(list, found.length > 0);

@@ -1,14 +1,17 @@
 // @ts-check
-// Who answered and what became of each message, and who attended: for those who lead.
+// Who answered and what became of each message: for those who lead. Below it stands who attended.
 
-import { action, announce, h, keyed, saveFile, setText, show } from "../core/dom.js";
+import { h, keyed, setText, show } from "../core/dom.js";
 import { describe, t } from "../core/i18n.js";
-import { clock, inZone, ownZone } from "../core/times.js";
+import { inZone, ownZone } from "../core/times.js";
+import { ListPart } from "../parts/list-part.js";
 import { section } from "../parts/section.js";
-import "./podium-by-hand.js";
+import { howKnown } from "./podium-attended.js";
 import { seatsText } from "./podium-rsvp.js";
 
-/** @import { Answers, Attendance, Lists, Person, Reminder, Rsvp, Session, SessionClient, Trouble, Unreachable } from "../core/types.js" */
+/** @import { Lists, Reminder, Rsvp, Session, SessionClient, Unreachable } from "../core/types.js" */
+
+/** @import { PodiumAttended } from "./podium-attended.js" */
 
 /** @typedef {HTMLLIElement & { answer: HTMLElement, messages: HTMLElement, more: HTMLElement }} ChipNode */
 
@@ -22,20 +25,18 @@ export class PodiumAnswers extends HTMLElement {
   /** @type {HTMLParagraphElement} */ rsvpSummary;
   /** @type {HTMLParagraphElement} */ undeliverable;
   /** @type {HTMLUListElement} */ unreached;
-  /** @type {HTMLParagraphElement} */ more;
-  /** @type {HTMLButtonElement} */ showMore;
-  /** @type {Answers} */ further = { rsvps: [], reminders: [], total: 0 };
-  /** @type {HTMLTableSectionElement} */ attendanceRows;
-  /** @type {HTMLParagraphElement} */ nobodyCame;
-  /** @type {HTMLTableElement} */ attendanceTable;
-  /** @type {HTMLParagraphElement} */ others;
+  /** @type {ListPart<Rsvp>} */ list;
+  /** @type {Map<string, Reminder[]>} */ told = new Map(); // of people whom the stream does not tell, by their key
+  /** @type {PodiumAttended} */ attended;
 
   /** @param {SessionClient} client */
   setUp(client) {
     this.client = client;
     this.hidden = true;
     this.failure = h("p", { class: "failure", role: "alert", hidden: true });
-    this.replaceChildren(this.#answers(), this.#attendance());
+    this.attended = h("podium-attended");
+    this.attended.setUp(client);
+    this.replaceChildren(this.#answers(), this.attended);
     client.subscribe(() => this.#update());
   }
 
@@ -44,53 +45,25 @@ export class PodiumAnswers extends HTMLElement {
     this.rsvpSummary = h("p", { class: "hint" });
     this.undeliverable = h("p", { class: "warning" });
     this.unreached = h("ul", { class: "people" });
-    this.more = h("p", { class: "hint" });
-    this.showMore = action(t("answers.more"), () => this.#readMore(), (/** @type {Trouble} */ error) => {
-      setText(this.failure, describe(error));
-      show(this.failure, true);
-    });
-    const rest = h("div", { class: "buttons" }, this.showMore);
-    return section("answers.title", this.rsvpSummary, this.undeliverable, this.unreached, this.chips, this.more, rest);
-  }
-
-  /** The stream tells the first people only; the others are read once, when the leader asks for them. */
-  async #readMore() {
-    show(this.failure, false);
-    const shown = (this.client.lists.rsvps?.items.length ?? 0) + this.further.rsvps.length;
-    const part = await this.client.answers(shown);
-    this.further = { ...part, rsvps: [...this.further.rsvps, ...part.rsvps], reminders: [...this.further.reminders, ...part.reminders] };
-    this.#showAnswers(this.client.lists);
-  }
-
-  #attendance() {
-    this.attendanceRows = h("tbody");
-    const byHand = h("podium-by-hand");
-    byHand.setUp(this.client);
-    this.nobodyCame = h("p", { class: "hint" }, t("attendance.nobody"));
-    const csv = this.#file("attendance.csv", () => this.client.attendanceFile("csv"));
-    const intervals = this.#file("attendance.intervals", () => this.client.attendanceFile("csv-intervals"));
-    const chat = this.#file("chat.file", () => this.client.chatFile(), "text/plain");
-    const names = ["answers.person", "attendance.joined", "attendance.duration", "attendance.percent", "attendance.joins", "attendance.completed"];
-    this.attendanceTable = tableOf("attendance.title", names, this.attendanceRows);
-    this.others = h("p", { class: "hint" });
-    return section("attendance.title", this.nobodyCame, this.attendanceTable, this.others, h("div", { class: "buttons" }, csv, intervals, chat), byHand, this.failure);
+    this.list = new ListPart({ search: "answers.search", left: "answers.left" }, (offset, sought) => this.#read(offset, sought),
+      () => this.#showAnswers(this.client.lists), (error) => {
+        setText(this.failure, describe(error));
+        show(this.failure, true);
+      });
+    return section("answers.title", this.rsvpSummary, this.undeliverable, this.unreached, this.list.search, this.chips, this.list.rest, this.failure);
   }
 
   /**
-   * @param {string} key
-   * @param {() => Promise<{ text: string, name: string }>} fetched
-   * @param {string} [type]
+   * The stream tells the first people only.
+   *
+   * @param {number} offset
+   * @param {string} sought
    */
-  #file(key, fetched, type = "text/csv") {
-    const run = async () => {
-      show(this.failure, false);
-      saveFile(await fetched(), type);
-      announce(t("lead.done", { what: t(key) }));
-    };
-    return action(t(key), run, (/** @type {Trouble} */ error) => {
-      setText(this.failure, describe(error));
-      show(this.failure, true);
-    });
+  async #read(offset, sought) {
+    show(this.failure, false);
+    const { rsvps, reminders, total } = await this.client.answers(offset, sought);
+    for (const { pubkey } of rsvps) this.told.set(pubkey, reminders.filter((one) => one.pubkey === pubkey));
+    return { items: rsvps, total };
   }
 
   #update() {
@@ -98,18 +71,13 @@ export class PodiumAnswers extends HTMLElement {
     show(this, client.session !== null && client.leads);
     if (this.hidden) return;
     this.#showAnswers(client.lists);
-    this.#showAttendance(client.lists.attendance?.items ?? [], client.lists.attendance?.total ?? 0);
+    this.attended.update();
   }
 
   /** @param {Lists} lists */
   #showAnswers(lists) {
     const first = lists.rsvps?.items ?? [];
-    const live = new Set(first.map((one) => one.pubkey));
-    const rsvps = [...first, ...this.further.rsvps.filter((one) => !live.has(one.pubkey))];
-    const left = Math.max(0, (lists.rsvps?.total ?? 0) - rsvps.length);
-    setText(this.more, left ? t("answers.left", { count: left }) : "");
-    show(this.more, left > 0);
-    show(this.showMore, left > 0);
+    const rsvps = this.list.rows({ items: first, total: lists.rsvps?.total ?? 0 });
     show(this.chips, rsvps.length > 0);
     const session = /** @type {Session} */ (this.client.session); // `#update` ends before this where there is none
     const seats = session.maxParticipants === null ? "" : `. ${seatsText(session)}`;
@@ -120,30 +88,11 @@ export class PodiumAnswers extends HTMLElement {
     show(this.unreached, missing > 0);
     setText(this.undeliverable, missing ? t("answers.undeliverable", { count: missing }) : "");
     show(this.undeliverable, missing > 0);
-    const told = [...(lists.reminders?.items ?? []), ...this.further.reminders.filter((one) => !live.has(one.pubkey))];
-    const reminders = Map.groupBy ? Map.groupBy(told, (one) => one.pubkey) : grouped(told);
+    const all = lists.reminders?.items ?? [];
+    const live = new Set(first.map((one) => one.pubkey));
+    const reminders = Map.groupBy ? Map.groupBy(all, (one) => one.pubkey) : grouped(all);
+    for (const [pubkey, ones] of this.told) if (!live.has(pubkey)) reminders.set(pubkey, ones);
     keyed(this.chips, rsvps, (rsvp) => rsvp.pubkey, chip, (node, rsvp) => fillChip(node, rsvp, reminders.get(rsvp.pubkey) ?? []));
-  }
-
-  /**
-   * @param {Attendance[]} items
-   * @param {number} total
-   */
-  #showAttendance(items, total) {
-    const left = total - items.length;
-    setText(this.others, left > 0 ? t("attendance.left", { count: left }) : "");
-    show(this.others, left > 0);
-    show(this.nobodyCame, items.length === 0);
-    show(this.attendanceTable, items.length > 0);
-    const names = ["attendance.joined", "attendance.duration", "attendance.percent", "attendance.joins", "attendance.completed"];
-    keyed(this.attendanceRows, items, (one) => one.pubkey, (one) => row(one, names),
-      (node, one) => fill(node, [
-        one.joinedAt === null ? "–" : inZone(one.joinedAt, ownZone, { withDate: false }),
-        clock(one.totalDuration),
-        `${one.percent} %`,
-        String(one.joinCount),
-        [one.completedAt ? t(`completion.short.${one.completedBy}`) : "–", howKnown(one)].filter(Boolean).join("\n"),
-      ]));
   }
 }
 
@@ -174,33 +123,6 @@ function fillChip(node, rsvp, reminders) {
   setText(node.messages, lost > 0 ? t("answers.lost", { count: lost }) : sent > 0 ? t("answers.sent", { count: sent }) : "");
   node.classList.toggle("lost", lost > 0);
   setText(node.more, [rsvp.note, rsvp.seat === "none" ? "" : seat, ...reminders.map(reminderText)].filter(Boolean).join("\n") || "–");
-}
-
-/**
- * @param {string} caption
- * @param {string[]} names
- * @param {HTMLElement} body
- */
-function tableOf(caption, names, body) {
-  const head = h("thead", {}, h("tr", {}, ...names.map((name) => h("th", { scope: "col" }, t(name)))));
-  return h("table", {}, h("caption", { class: "unseen" }, t(caption)), head, body);
-}
-
-/**
- * @param {Person} person
- * @param {string[]} names
- */
-function row(person, names) {
-  const cells = names.map((name) => h("td", { "data-label": t(name) }));
-  return h("tr", {}, h("th", { scope: "row", title: person.npub }, person.name), ...cells);
-}
-
-/**
- * @param {HTMLElement} node
- * @param {string[]} texts
- */
-function fill(node, texts) {
-  texts.forEach((text, index) => setText(node.children[index + 1], text));
 }
 
 /** @param {Unreachable} one */
@@ -237,15 +159,6 @@ function grouped(items) {
   const map = new Map();
   for (const item of items) map.set(item.pubkey, [...(map.get(item.pubkey) ?? []), item]);
   return map;
-}
-
-/**
- * How a person was known, where it was not by their own key.
- *
- * @param {{ assurance: string }} one
- */
-function howKnown({ assurance }) {
-  return assurance === "signature" ? "" : t(`assurance.${assurance}`);
 }
 
 customElements.define("podium-answers", PodiumAnswers);

@@ -15,7 +15,7 @@ import { SharedStream } from "../core/shared-stream.js";
 import { Names } from "./names.js";
 
 /** @import { Talker } from "../room/seat.js" */
-/** @import { Answers, AskToSign, Consent, GuestRow, Invitation, Kind, Lists, Me, Question, RoomPoll, RsvpStatus, SeriesDate, Session, SessionFields, Template, Trouble } from "../core/types.js" */
+/** @import { Answers, AskToSign, Attendance, Consent, GuestRow, Invitation, Kind, Lists, Me, Question, RoomPoll, RsvpStatus, SeriesDate, Session, SessionFields, Template, Trouble } from "../core/types.js" */
 
 const DEVICE_KEY = "podium.device";
 const ENGINES_HERE = ["embedded", "janus"]; // those whose media `media.js` takes
@@ -624,10 +624,23 @@ export class SessionClient {
    * More of the people who answered, for those who lead: the stream tells the first ones.
    *
    * @param {number} offset
+   * @param {string} sought a part of the name, or the beginning of the npub; "" for all
    * @returns {Promise<Answers>}
    */
-  answers(offset) {
-    return signed("GET", `${this.path}/answers?offset=${offset}&limit=100`);
+  answers(offset, sought) {
+    return signed("GET", `${this.path}/answers?offset=${offset}&limit=100&q=${encodeURIComponent(sought)}`);
+  }
+
+  /**
+   * As `answers`: more of the people who attended.
+   *
+   * @param {number} offset
+   * @param {string} sought
+   * @returns {Promise<{ items: Attendance[], total: number }>}
+   */
+  async attended(offset, sought) {
+    const { attendance, total } = await signed("GET", `${this.path}/attendance?offset=${offset}&limit=100&q=${encodeURIComponent(sought)}`);
+    return { items: attendance, total };
   }
 
   /** The session as a file for calendars: with one's own answer, and of a private session for its people only. */
