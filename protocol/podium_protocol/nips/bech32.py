@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from functools import reduce
+from functools import lru_cache, reduce
 from operator import xor
 from typing import Final
 
@@ -16,6 +16,7 @@ from podium_protocol.errors import InvalidInput
 from podium_protocol.limits import MAX_BECH32_CHARS
 
 _ALPHABET: Final = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
+_LETTERS: Final = _ALPHABET.encode().ljust(256)  # by value
 _VALUES: Final = {character: value for value, character in enumerate(_ALPHABET)}
 _GENERATORS: Final = (0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)
 # of the generators whose bits are set: a list of sessions has hundreds of these texts
@@ -31,9 +32,9 @@ _FORM: Final = re.compile(r"([!-~]{1,83})1([a-z0-9]{6,})")
 def encode(prefix: str, data: bytes) -> str:
     """Encode `data` under `prefix`; both are used unchanged."""
     values = _in_fives(data)
-    checksum = _polymod([*_expand(prefix), *values, 0, 0, 0, 0, 0, 0]) ^ _BECH32
+    checksum = _polymod([*values, 0, 0, 0, 0, 0, 0], _after_prefix(prefix)) ^ _BECH32
     values += [(checksum >> 5 * (5 - place)) & 31 for place in range(6)]
-    return f"{prefix}1{''.join(_ALPHABET[value] for value in values)}"
+    return f"{prefix}1{bytes(values).translate(_LETTERS).decode()}"
 
 
 def decode(text: str) -> tuple[str, bytes]:
@@ -72,8 +73,12 @@ def _expand(prefix: str) -> Iterator[int]:
     yield from (ord(character) & 31 for character in prefix)
 
 
-def _polymod(values: Iterable[int]) -> int:
-    remainder = 1
+@lru_cache(maxsize=16)
+def _after_prefix(prefix: str) -> int:
+    return _polymod(_expand(prefix))
+
+
+def _polymod(values: Iterable[int], remainder: int = 1) -> int:
     for value in values:
         remainder = (remainder & 0x1FFFFFF) << 5 ^ value ^ _SUMS[remainder >> 25]
     return remainder

@@ -35,6 +35,7 @@ from podium_protocol.live.session_spec import DEFAULT_LIMITS
 from podium_protocol.live.session_writing import MAX_CANCEL_REASON, NO_CANCEL_REASON
 from podium_protocol.nips.nip09 import read_deletion
 from podium_protocol.text import paragraphs
+from podium_storage.backend import Value
 from podium_storage.database import Database, Transaction
 from podium_storage.mirror.fold import Death, EventChange
 from podium_storage.mirror.queries import EventQueries
@@ -283,22 +284,22 @@ async def rows_of_series(sessions: Table[LiveSessionRow], series: Address) -> li
     return sorted(found, key=lambda row: row.session_address)
 
 
-_ASKED: Final = "FROM json_each(?) AS asked CROSS JOIN atoms AS lesson ON lesson.value = asked.value"
-_ANSWERS: Final = f"""
-SELECT lesson.value, r.status, r.seat, COUNT(*) {_ASKED}
+_ASKED: Final = "FROM json_each(?1) AS asked CROSS JOIN atoms AS lesson ON lesson.value = asked.value"
+# one statement for all counts: what they wait for is the way to the database's thread and back
+_COUNTS: Final = f"""
+SELECT 'answers', lesson.value, r.status, r.seat, COUNT(*), NULL {_ASKED}
 CROSS JOIN "trainingLiveSessionRSVPs" AS r ON r."lessonId" = lesson.id
 GROUP BY lesson.id, r.status, r.seat
-"""
-_PRESENT: Final = f"""
-SELECT lesson.value, COUNT(DISTINCT CASE WHEN i."leftAt" IS NULL THEN i.pubkey END), COUNT(DISTINCT i.pubkey) {_ASKED}
+UNION ALL
+SELECT 'present', lesson.value, COUNT(DISTINCT CASE WHEN i."leftAt" IS NULL THEN i.pubkey END),
+  COUNT(DISTINCT i.pubkey), NULL, NULL {_ASKED}
 CROSS JOIN "attendanceIntervals" AS i ON i."lessonId" = lesson.id
 GROUP BY lesson.id
-"""
-_LOCKED: Final = f"""
-SELECT lesson.value {_ASKED} CROSS JOIN "roomControls" AS c ON c."lessonId" = lesson.id WHERE c."lockedIn" IS NOT NULL
-"""
-_RECORDINGS: Final = f"""
-SELECT lesson.value, r.state, r.progress, MAX(r.run) {_ASKED}
+UNION ALL
+SELECT 'locked', lesson.value, NULL, NULL, NULL, NULL {_ASKED}
+CROSS JOIN "roomControls" AS c ON c."lessonId" = lesson.id WHERE c."lockedIn" IS NOT NULL
+UNION ALL
+SELECT 'recording', lesson.value, r.state, r.progress, NULL, MAX(r.run) {_ASKED}
 CROSS JOIN "recordings" AS r ON r."lessonId" = lesson.id
 GROUP BY lesson.id
 """  # with MAX, SQLite takes the other columns from the row that has it
@@ -323,22 +324,40 @@ async def session_counts(database: Database, addresses: Sequence[str]) -> dict[s
         StoreError: what the database said.
     """
     found = {address: SessionCounts() for address in addresses}
-    asked = (SqliteDialect.json(list(found)),)
-    for address, status, seat, count in await database.fetch_all(_ANSWERS, asked):
-        found[str(address)].answers[str(status)] += _number(count)
-        found[str(address)].seats[str(seat)] += _number(count)
-    for address, present, came in await database.fetch_all(_PRESENT, asked):
-        found[str(address)].present, found[str(address)].came = _number(present), _number(came)
-    for (address,) in await database.fetch_all(_LOCKED, asked):
-        found[str(address)].locked = True
-    for address, state, progress, _ in await database.fetch_all(_RECORDINGS, asked):
-        found[str(address)].recording, found[str(address)].progress = str(state), _number(progress)
+    for what, address, *values in await database.fetch_all(_COUNTS, (SqliteDialect.json(list(found)),)):
+        _COUNTED[str(what)](found[str(address)], values)
     return found
+
+
+def _count_answers(counts: SessionCounts, row: Sequence[Value]) -> None:
+    status, seat, count, _ = row
+    counts.answers[str(status)] += _number(count)
+    counts.seats[str(seat)] += _number(count)
+
+
+def _count_people(counts: SessionCounts, row: Sequence[Value]) -> None:
+    counts.present, counts.came = _number(row[0]), _number(row[1])
+
+
+def _note_lock(counts: SessionCounts, _: Sequence[Value]) -> None:
+    counts.locked = True
+
+
+def _note_recording(counts: SessionCounts, row: Sequence[Value]) -> None:
+    counts.recording, counts.progress = str(row[0]), _number(row[1])
+
+
+_COUNTED: Final[dict[str, Callable[[SessionCounts, Sequence[Value]], None]]] = {
+    "answers": _count_answers,
+    "present": _count_people,
+    "locked": _note_lock,
+    "recording": _note_recording,
+}
 
 
 # the lists of people are looked into for private sessions only
 _VISIBLE: Final = """
-SELECT s.id FROM trainingLiveSessions AS s WHERE s.scheduledAt >= 0 AND (?1 IS NULL OR s.state = ?1) AND (
+SELECT s.id FROM trainingLiveSessions AS s WHERE s.scheduledAt >= 0 AND {state} AND (
   s.visibility = 'public' OR ?3 OR s.instructorPubkey = (SELECT id FROM atoms WHERE value = ?2)
   OR EXISTS (SELECT 1 FROM json_each(s.coHosts) AS one WHERE one.value = ?2)
   OR EXISTS (SELECT 1 FROM json_each(s.invited) AS one WHERE one.value = ?2)
@@ -365,7 +384,9 @@ async def visible_sessions(database: Database, part: VisiblePart) -> list[int]:
     Raises:
         StoreError: what the database said.
     """
-    sql = _VISIBLE.format(order="DESC" if part.newest_first else "ASC")
+    # said only where it is asked for: with an `OR` SQLite would look through the sessions of all states
+    state = "?1 IS NULL" if part.state is None else "s.state = ?1"
+    sql = _VISIBLE.format(state=state, order="DESC" if part.newest_first else "ASC")
     rows = await database.fetch_all(sql, (part.state, part.viewer, part.sees_all, part.limit, part.offset))
     return [_number(key) for (key,) in rows]
 

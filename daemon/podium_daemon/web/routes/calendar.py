@@ -146,7 +146,8 @@ async def _sessions(context: Context, owner: Pubkey) -> list[Found]:
     answers = await store.rsvps.where("pubkey").equals(owner).to_list()
     mine = {answer.session_address: answer for answer in answers if answer.status in _COMES}
     attended = await store.sessions.where("lessonId").any_of(sorted(mine)).to_list()
-    led = await store.sessions.where("scheduledAt").above(since).and_("instructorPubkey").equals(owner).to_list()
+    led_by = store.sessions.where("scheduledAt").above(since).and_("instructorPubkey").equals(owner)
+    led = await led_by.reverse().limit(_MOST).to_list()
     rows = {row.session_address: row for row in (*attended, *led) if row.scheduled_at > since}
     newest = sorted(rows.values(), key=lambda row: row.scheduled_at, reverse=True)[:_MOST]
     return [(row, None if row.instructor_pubkey == owner else mine.get(row.session_address)) for row in newest]

@@ -60,11 +60,17 @@ async def list_sessions(
     if_none_match: Annotated[str | None, Header(description="The `ETag` of the version one has.")] = None,
 ) -> Response:
     """The sessions of this service, by start; private ones only to those they name, who sign the call."""
+    known = sessions.unchanged_version(asked, caller, if_none_match)
+    if known is not None:
+        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=_versioned(known))
     told = await sessions.shown_part(asked, caller)
-    headers = {"ETag": told.etag, "Vary": "Authorization"}
     if has_version(if_none_match, told.etag):
-        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
-    return Response(told.body, media_type="application/json", headers=headers)
+        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=_versioned(told.etag))
+    return Response(told.body, media_type="application/json", headers=_versioned(told.etag))
+
+
+def _versioned(etag: str) -> dict[str, str]:
+    return {"ETag": etag, "Vary": "Authorization"}
 
 
 @router.post("/draft")
