@@ -231,14 +231,17 @@ async def test_an_answer_by_keyboard_alone(here: Here) -> None:
 async def test_a_start_before_the_hour_says_how_early_it_is(
     here: Here, language: str, sign_in: str, early: str, plain: str
 ) -> None:
-    """From doors-open on, in the language of the instructor; before that a start is refused and nothing is promised."""
+    """From doors-open on, in the language of the instructor; before that the button says from when it starts."""
     lead = await here.person(here.instructor, locale=language)
     desk = await lead.open(await here.scheduled(starts_in=555))
     await press(desk, sign_in)
     await desk.get_by_role("button", name=early, exact=True).wait_for()
     for starts_in, name in ((555, early), (7200, plain)):
         desk = await lead.open(await here.scheduled(starts_in=starts_in))
-        await desk.get_by_role("button", name=name, exact=True).wait_for()
+        button = desk.get_by_role("button", name=name, exact=True)
+        await button.wait_for()
+        told = await desk.locator(f"[id='{await button.get_attribute('aria-describedby')}']").is_visible()
+        assert (await button.is_disabled(), told) == (name == plain, name == plain)
 
 
 async def test_the_notice_and_the_form_say_where_attendance_goes(here: Here) -> None:

@@ -5,6 +5,7 @@ import { dropDrafts, keepDraft } from "../core/drafts.js";
 import { exactNow } from "../core/api.js";
 import { action, announce, freshId, h, setText, show } from "../core/dom.js";
 import { describe, t } from "../core/i18n.js";
+import { inZone, ownZone } from "../core/times.js";
 import { section } from "../parts/section.js";
 import { undoable } from "../parts/toasts.js";
 import "./podium-session-form.js";
@@ -22,6 +23,7 @@ export class PodiumInstructor extends HTMLElement {
   /** @type {SessionClient} */ client;
   /** @type {HTMLParagraphElement} */ failure;
   /** @type {HTMLButtonElement} */ start;
+  /** @type {HTMLParagraphElement} */ startWhy;
   /** @type {HTMLButtonElement} */ end;
   /** @type {HTMLButtonElement} */ reopen;
   /** @type {HTMLButtonElement} */ restore;
@@ -72,7 +74,8 @@ export class PodiumInstructor extends HTMLElement {
 
   #controls() {
     const { client } = this;
-    this.start = this.#action("lead.start", () => client.start(), { class: "primary" });
+    this.startWhy = h("p", { class: "hint", id: freshId("why"), hidden: true });
+    this.start = this.#action("lead.start", () => client.start(), { class: "primary", "aria-describedby": this.startWhy.id });
     this.end = this.#action("lead.end", () => undoable((seconds) => t("toast.ending", { seconds }), () => client.end()), { class: "danger" });
     this.reopen = this.#action("lead.reopen", () => client.reopen());
     this.restore = this.#action("lead.restore", () => client.restore((draft) => this.signing.ask(draft)));
@@ -82,7 +85,7 @@ export class PodiumInstructor extends HTMLElement {
     this.editor = h("podium-session-form", { hidden: true });
     this.signing = h("podium-signing");
     const buttons = h("div", { class: "buttons" }, this.start, this.end, this.reopen, this.restore, this.edit, this.cancel);
-    const card = section("lead.title", buttons, this.failure, this.editor, this.signing, this.cancelDialog);
+    const card = section("lead.title", buttons, this.startWhy, this.failure, this.editor, this.signing, this.cancelDialog);
     this.heading = /** @type {HTMLElement} */ (card.firstElementChild);
     this.heading.tabIndex = -1;
     return card;
@@ -190,12 +193,16 @@ export class PodiumInstructor extends HTMLElement {
     show(this.nobodyLit, lists.room?.spotlight?.support === "native" && lists.room.spotlight.pubkey !== null, this.heading);
   }
 
-  /** A start before the hour says how early it is: credit counts from it. */
+  /** A start before the hour says how early it is: credit counts from it. Before the doors open it is refused. */
   #nameStart() {
     const { session } = this.client;
+    const isClosed = session?.state === "scheduled" && exactNow() < session.doorsOpenAt;
+    show(this.startWhy, isClosed);
+    this.start.disabled = isClosed;
     if (session?.state !== "scheduled") return;
+    setText(this.startWhy, t("lead.start.doors", { time: inZone(session.doorsOpenAt, ownZone) }));
     const minutes = Math.round((session.scheduledAt - exactNow()) / 60);
-    const isEarly = minutes >= 1 && exactNow() >= session.doorsOpenAt; // earlier than that the start is refused
+    const isEarly = minutes >= 1 && !isClosed;
     setText(this.start, isEarly ? t("lead.start.early", { minutes }) : t("lead.start"));
   }
 }
