@@ -41,7 +41,7 @@ def pubkey_of(text: str, option: str) -> Pubkey:
     try:
         return parse_pubkey(text)
     except InvalidInput as error:
-        raise InvalidInput(f"{option}: {error}") from None
+        raise InvalidInput(f"{option}: {error}: give the person's npub, nprofile or 64 hex digits") from None
 
 
 def can_ask() -> bool:
@@ -84,7 +84,7 @@ def new_file(path: Path) -> Iterator[Path]:
     except FileExistsError:
         raise CommandFailed(f"{path} exists already and was left as it is: name another file") from None
     except OSError as error:
-        raise CommandFailed(f"{path} cannot be written: {error.strerror}") from None
+        raise CommandFailed(f"{path} cannot be written ({error.strerror}): name another file") from None
 
 
 def write_new_file(path: Path, content: bytes) -> None:

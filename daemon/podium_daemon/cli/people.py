@@ -92,9 +92,12 @@ def rsvp(
         "podium open knots | qrencode -t utf8",
     ),
 )
-def open_page(context: typer.Context, session: SessionReference) -> None:
+def open_page(context: typer.Context, session: SessionReference, as_json: Json = False) -> None:
     caller = caller_of(context)
     found = caller.run(find_session(caller.reading(), session))
+    if as_json:
+        print_json({"url": found.join_url})
+        return
     say(found.join_url)
     if sys.stdout.isatty() and web_url(found.join_url) is not None:  # a daemon's answer starts no other program
         webbrowser.open(found.join_url)

@@ -118,7 +118,10 @@ def dates(context: typer.Context, session: SessionReference, as_json: Json = Fal
 def relist(context: typer.Context, session: SessionReference) -> None:
     caller = caller_of(context)
     podium = caller.signing()
-    draft = caller.run(podium.draft_calendar(caller.run(find_session(podium, session))))
+    found = caller.run(find_session(podium, session))
+    if found.series is None:
+        raise InvalidInput("this session is in no series: it has no calendar")
+    draft = caller.run(podium.draft_calendar(found))
     if not draft.events:
         say("The calendar lists the dates that take place: nothing to sign.")
         return

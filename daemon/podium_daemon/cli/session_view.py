@@ -10,6 +10,7 @@ from podium_daemon.cli.times import shown_time
 from podium_protocol.addresses import Address
 from podium_protocol.errors import InvalidInput
 from podium_protocol.events import pubkey_or_none
+from podium_protocol.live.lifecycle import SessionState
 from podium_protocol.nips import nip19
 from podium_protocol.nips.nip19 import encode_npub
 
@@ -78,6 +79,7 @@ def _rows(one: SessionOut) -> dict[str, object]:
         "reason": one.cancel_reason and one.cancel_reason.replace("\n", " "),
         "start": shown_time(one.scheduled_at, zone),
         "end": shown_time(one.ends_at, zone),
+        "doors open": shown_time(one.doors_open_at, zone) if one.state == SessionState.SCHEDULED else None,
         "duration": f"{one.duration} min",
         "started": shown_time(one.started_at, zone) or None,
         "ended": shown_time(one.ended_at, zone) or None,

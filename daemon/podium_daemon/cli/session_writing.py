@@ -139,9 +139,9 @@ app = typer.Typer()
     help=helped(
         "Schedule a session: the daemon composes it, your key signs it, the relays get it (sealed if it is private).",
         'podium session create "Knots for beginners" --at "tomorrow 18:00"',
-        'podium session create "Knots II" --at +2h --duration 90 --max 12 --rsvp required --waiting-room',
-        'podium session create "Knots, weekly" --at "2026-12-01 18:00" --repeat weekly --times 12',
-        'podium session create "Our own knots" --at +2h --private --invite npub1... --invite npub1...',
+        'podium session create "Knots II" --at +2h --max 12 --rsvp required',
+        'podium session create Knots --at "tomorrow 18:00" --repeat weekly --times 12',
+        'podium session create "Our own knots" --at +2h --private --invite npub1...',
     ),
 )
 def create(

@@ -90,8 +90,15 @@ def start_of(text: str, zone: str, now: int) -> int:
             raise InvalidInput(f"--at: {error}, after {distance[1].strip()!r}") from None
     if (named := _NAMED_DAY.fullmatch(text)) is not None and (known := zone_or_none(zone)) is not None:
         day = datetime.fromtimestamp(now, known).date() + timedelta(days=_DAYS[named[1].lower()])
-        return parse_local_time(f"{day} {named[2]:0>5}", zone)
-    return parse_local_time(text, zone)
+        return _local_time(f"{day} {named[2]:0>5}", zone)
+    return _local_time(text, zone)
+
+
+def _local_time(text: str, zone: str) -> int:
+    try:
+        return parse_local_time(text, zone)
+    except InvalidInput as error:
+        raise InvalidInput(f'--at: {error}, or "tomorrow 18:00", or "in 2 hours"') from None
 
 
 def minutes_of(text: str) -> int:

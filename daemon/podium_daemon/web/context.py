@@ -112,6 +112,6 @@ def granted(outcome: T | Rejection) -> T:
     return outcome
 
 
-def forbidden(detail: str) -> Problem:
+def forbidden(detail: str, next_step: str = "Sign the call with the instructor's key.") -> Problem:
     """The problem for a caller without the needed role."""
-    return Problem(Slug.NOT_ALLOWED, detail, "Sign the call with the instructor's key.")
+    return Problem(Slug.NOT_ALLOWED, detail, next_step)

@@ -151,7 +151,9 @@ class SeriesDrafts:
         """
         series = Address.parse(row.series or "")
         if series is None:
-            raise Problem(Slug.NOT_FOUND, "the session is in no series", "See GET /api/sessions.")
+            raise Problem(
+                Slug.NOT_FOUND, "the session is in no series", "It has no other dates: look at the session itself."
+            )
         found = await rows_of_series(self._store.sessions, series)
         # a link opens one session: of the others its holder sees what a stranger sees
         rows = [one for one in found if views.may_see(one, None) or views.may_see(one, viewer)]

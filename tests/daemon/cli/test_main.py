@@ -101,15 +101,38 @@ def test_no_command_has_an_option_of_a_global_ones_name(words: tuple[str, ...]) 
     assert not own & GLOBAL
 
 
-READS = [("session", "list"), ("session", "show"), ("rsvps",), ("attendance",), ("reminders",), ("relays", "check")]
+ACTS = {
+    ("ask",),
+    ("backup",),
+    ("badges", "sign"),
+    ("guests", "renew"),
+    ("guests", "revoke"),
+    ("init",),
+    ("join",),
+    ("moderate",),
+    ("recording", "export"),
+    ("recording", "start"),
+    ("recording", "stop"),
+    ("rsvp",),
+    ("run",),
+    ("session", "relist"),
+    ("signer", "forget"),
+}
+"""The commands that show nothing: they do something, and say so in a line, or write a file."""
 
 
-@pytest.mark.parametrize(
-    "words", [*READS, ("config", "show"), ("config", "check"), ("doctor",), ("key", "show")], ids=" ".join
-)
+@pytest.mark.parametrize("words", sorted(COMMANDS.keys() - ACTS), ids=" ".join)
 def test_every_read_prints_json_on_demand(words: tuple[str, ...]) -> None:
     """Scripts get JSON from whatever shows something."""
     assert any("--json" in parameter.opts for parameter in COMMANDS[words].params)
+
+
+@pytest.mark.parametrize("words", [(), *COMMANDS], ids=" ".join)
+def test_help_fits_in_80_columns(words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Examples too: they are not wrapped, so that they can be copied."""
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = CliRunner().invoke(app, [*words, "--help"]).stdout.splitlines()
+    assert [line for line in lines if len(line) > 80] == []
 
 
 @pytest.mark.parametrize(

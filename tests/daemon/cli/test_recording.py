@@ -37,7 +37,8 @@ def run(daemon: ScriptedDaemon, **changes: object) -> dict[str, object]:
 
 def told(*runs: dict[str, object], **more: object) -> Reply:
     """The daemon's answer."""
-    return as_json({"isRecording": False, "policy": "p", "policyHash": "h", "undecided": [], "recordings": runs} | more)
+    state = {"isRecording": False, "policy": "p", "policyHash": "h", "agreed": None, "undecided": []}
+    return as_json(state | {"recordings": runs} | more)
 
 
 @pytest.mark.parametrize("words", [("recording", "knots"), ("recording", "show", "knots")])

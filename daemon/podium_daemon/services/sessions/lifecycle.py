@@ -56,6 +56,11 @@ _WORDS: Final = {
     BlockReason.TOO_LATE: "it is too late for that",
     BlockReason.WRONG_STATE: "the session is in another state",
 }
+_NEEDED: Final = {
+    Trigger.MANUAL_START: "only a session that is scheduled can be started",
+    Trigger.MANUAL_END: "only a session that runs can be ended",
+    Trigger.REOPEN: "only a session that has ended can be opened again",
+}
 
 Notify = Callable[[str, str], Awaitable[None]]
 """Shows a line of text to all people in a session's room: `await notify(session_address, text)`."""
@@ -209,7 +214,8 @@ class Lifecycle:
         now = int(self._clock.now())
         blocked = check(await self._facts(row), self.settings.policy, now)
         if blocked is not None:
-            detail = f"the session is {row.state}: {_WORDS[blocked.reason]}"
+            why = _NEEDED[trigger] if blocked.reason is BlockReason.WRONG_STATE else _WORDS[blocked.reason]
+            detail = f"the session is {row.state}: {why}"
             return Rejection(slug_of(blocked.reason), detail, "`podium session show` says when it may.")
         if trigger is not Trigger.MANUAL_END and (refused := await self._open(row)):
             return refused

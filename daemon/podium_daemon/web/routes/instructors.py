@@ -43,7 +43,9 @@ async def claim_service(context: InContext, caller: KeyCaller, wish: ClaimIn) ->
 
 def _only_the_service(context: Context, caller: Caller) -> None:
     if caller.pubkey != context.service_pubkey:
-        raise forbidden("only the service's own key changes the list of instructors")
+        raise forbidden(
+            "only the service's own key changes the list of instructors", "Sign the call with the service's key."
+        )
 
 
 def _done(context: Context, refused: Rejection | None) -> InstructorsOut:
