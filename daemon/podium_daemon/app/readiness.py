@@ -18,6 +18,9 @@ CHECK_AGAIN: Final = 5.0
 WAIT: Final = 2.0
 """Seconds to wait for the write: a locked database lets one wait for longer than monitors do."""
 
+READ_WITHIN: Final = 2.0
+"""Seconds after the start in which relays tell their past; one that is behind then is named, and delays nothing."""
+
 _NAME: Final = "checkedAt"
 
 
@@ -57,6 +60,7 @@ class Readiness:
         self._missing = missing
         self._watched = watched
         self._writes = WriteCheck(parts.core.meta, parts.core.clock)
+        self._began = parts.core.clock.monotonic()
 
     async def trouble(self) -> str | None:
         """Why some part does not work now, in words; None if all do."""
@@ -66,8 +70,8 @@ class Readiness:
         parts = self._parts
         if parts.people.twins.trouble is not None:
             return parts.people.twins.trouble
-        if not parts.relays.syncer.caught_up.is_set():
-            return "reading the relays"
+        if not parts.relays.syncer.caught_up.is_set() and self._is_new():
+            return f"reading the relays: {', '.join(parts.relays.syncer.relays_behind())}"
         if missing := self._missing():
             return f"not running: {', '.join(missing)}"
         if unserved := parts.relays.gaps.unserved():
@@ -76,3 +80,6 @@ class Readiness:
             return "the database is as large as it may become: what strangers send is refused"
         troubles = [f"{what} fails and is tried again" for one in self._watched for what in one.trouble]
         return "; ".join(troubles) or None
+
+    def _is_new(self) -> bool:
+        return self._parts.core.clock.monotonic() - self._began < READ_WITHIN

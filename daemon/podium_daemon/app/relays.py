@@ -112,7 +112,7 @@ def build_relays(core: Core, mirror: MirrorParts, private: PrivateParts, engine:
         syncer=syncer,
         gift_wraps=gift_wraps,
         outbox_model=outbox_model,
-        gaps=Gaps(pool.states, syncer.told_in_part),
+        gaps=Gaps(pool.states, syncer.told_in_part, syncer.relays_behind),
         mining=MiningSigner(core.signer, bits=demands.work_of_ours),
         asked_by=demands.asked_by,
         lists_read=core.outside.lists_read or _ListsRead(syncer, outbox_model).of,

@@ -117,6 +117,10 @@ class Past:
         """Whether the past of a subscription was read on every relay."""
         return all((relay, name) in self.marks for relay in self.relays)
 
+    def relays_behind(self) -> list[str]:
+        """The read relays that have not told yet what happened before."""
+        return sorted({relay for relay, _ in self._outstanding})
+
     def told_in_part(self) -> dict[str, dict[str, str]]:
         """By relay and subscription: why the past was read only in part, in words."""
         found: dict[str, dict[str, str]] = {}
@@ -137,8 +141,7 @@ class Past:
         """Wait for the relays as long as patience allows; then go on without those that were too slow."""
         await self._clock.sleep(self._patience)
         if self._outstanding:
-            slow = sorted({relay for relay, _ in self._outstanding})
-            _log.warning("going on without some relays' past", action="sync.impatient", relays=slow)
+            _log.warning("going on without some relays' past", action="sync.impatient", relays=self.relays_behind())
             self._catch_up("patience ended")
 
     # -- reading -------------------------------------------------------------------------------------------------------

@@ -350,11 +350,15 @@ class Gaps:
     """Reads the gaps from the pool and from the syncer, whenever a caller asks."""
 
     def __init__(
-        self, states: Callable[[], Iterable[RelayStatus]], partial: Callable[[], Mapping[str, Mapping[str, str]]]
+        self,
+        states: Callable[[], Iterable[RelayStatus]],
+        partial: Callable[[], Mapping[str, Mapping[str, str]]],
+        behind: Callable[[], Iterable[str]] = tuple,
     ) -> None:
-        """`partial`: by relay and subscription, why the past was read only in part."""
+        """`partial`: by relay and subscription, why the past was read in part; `behind`: relays still to tell it."""
         self._states = states
         self._partial = partial
+        self._behind = behind
 
     def unserved(self) -> list[str]:
         """The subscriptions that no relay serves: the events they ask for are missing here."""
@@ -362,10 +366,11 @@ class Gaps:
         return sorted(set.intersection(*names)) if names else []
 
     def remarks(self) -> list[str]:
-        """One line for each gap, with the relay's words made safe to show, and one for each punished relay."""
+        """One line for each gap, with the relay's words made safe to show, and for each relay punished or behind."""
         punished = [one for one in self._states() if one.is_configured and one.state is ConnectionState.PENALTY]
         return [
             *(f"{one.url} is left alone for a while: {one.last_error}" for one in punished),
+            *(f"{url} has not told yet what happened before" for url in self._behind()),
             *(
                 f"{url} does not serve {name}: {single_line(words, _MAX_WORDS)}"
                 for url, gaps in self._all().items()

@@ -206,6 +206,10 @@ class Syncer:
         """The pool's EOSE listener: one relay says that it has no more stored events for one subscription."""
         await self._past.on_eose(name, relay, partial)
 
+    def relays_behind(self) -> list[str]:
+        """The read relays that have not told yet what happened before."""
+        return self._past.relays_behind()
+
     def told_in_part(self) -> dict[str, dict[str, str]]:
         """By relay and subscription: why the past was read only in part, in words."""
         return self._past.told_in_part()

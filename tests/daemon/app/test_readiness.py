@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from podium_daemon.app.readiness import CHECK_AGAIN, WAIT, WriteCheck
+from podium_daemon.app.readiness import CHECK_AGAIN, READ_WITHIN, WAIT, Readiness, WriteCheck
 from podium_storage.meta import Meta
 from podium_storage.store import Store
 from tests.support.clock import ManualClock
 from tests.support.full_disk import full_disk
+from tests.support.world import world
 
 
 @pytest_asyncio.fixture
@@ -23,6 +24,16 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
     """A store in a file of its own."""
     async with await Store.open(tmp_path / "podium.sqlite3") as opened:
         yield opened
+
+
+async def test_relays_that_tell_nothing_delay_readiness_for_two_seconds() -> None:
+    """What the store knows is acted upon at once, so the daemon is ready; the relays that are behind are named."""
+    async with world() as here:
+        here.parts.relays.syncer.caught_up.clear()
+        readiness = Readiness(here.parts, tuple, ())
+        assert (await readiness.trouble() or "").startswith("reading the relays")
+        await here.clock.advance(READ_WITHIN)
+        assert await readiness.trouble() is None
 
 
 @pytest.mark.faults

@@ -12,6 +12,7 @@ import pytest
 from podium_daemon.relays.incoming import Incoming
 from podium_daemon.relays.judgement import Arrival
 from podium_daemon.relays.pool import PoolRelay
+from podium_daemon.relays.relay_state import Gaps
 from podium_daemon.relays.syncer import FULL_READ_EVERY, Syncer, SyncHooks
 from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.writers.gift_wrapper import inboxes_of
@@ -464,6 +465,9 @@ class TestThePast:
                 await here.clock.advance(PATIENCE)
                 async with asyncio.timeout(60):
                     await sync.syncer.caught_up.wait()
+                assert sync.syncer.relays_behind() == [slow.url]
+                gaps = Gaps(list, sync.syncer.told_in_part, sync.syncer.relays_behind)
+                assert gaps.remarks() == [f"{slow.url} has not told yet what happened before"]
 
     async def test_without_a_relay_to_read_it_is_caught_up_at_once(self) -> None:
         """A service that only writes has no past to wait for, and does not know whether its key has a profile."""

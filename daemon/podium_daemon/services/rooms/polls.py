@@ -159,11 +159,19 @@ class RoomPolls:
 
     async def open(self, session: LiveSessionRow, poll: int, by: Pubkey) -> Rejection | None:
         """Ask all people in the room. A poll that was closed is not opened again: its votes may be gone."""
-        row = await self._found(session, poll)
-        if row is None or row.stage != PollStage.DRAFT:
+
+        async def scope(tx: Transaction) -> PollRow | None:
+            table = self._store.polls.within(tx)
+            row = await table.get(poll)
+            if row is None or row.session_address != session.session_address or row.stage != PollStage.DRAFT:
+                return None
+            await table.put(opened := msgspec.structs.replace(row, stage=PollStage.OPEN))
+            return opened
+
+        # one step: another leader may close or delete the poll at the same moment
+        opened = await self._store.database.transact(scope)
+        if opened is None:
             return _NO_POLL
-        opened = msgspec.structs.replace(row, stage=PollStage.OPEN)
-        await self._store.polls.put(opened)
         _log.info("a poll was opened", action="poll.opened", session=session.session_address, by=by)
         await self._show(session, opened)
         return None

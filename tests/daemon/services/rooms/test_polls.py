@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -252,3 +253,12 @@ async def test_a_poll_closes_with_its_session(here: Site) -> None:
     found = await here.here.store.polls.get(left)
     assert found is not None
     assert found.stage == "closed"
+
+
+async def test_a_poll_that_is_deleted_while_it_is_opened_stays_deleted(here: Site) -> None:
+    """Two who lead press both at the same moment: what was deleted is not written back."""
+    row = await live(here)
+    (draft,) = await lead(here, row, body=KNOT)
+    polls, by = here.parts.rooms.rooms.polls, here.here.instructor.pubkey
+    await asyncio.gather(polls.delete(row, draft["id"], by), polls.open(row, draft["id"], by))
+    assert await here.here.store.polls.get(draft["id"]) is None
