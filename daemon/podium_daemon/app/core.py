@@ -25,7 +25,7 @@ from podium_protocol.errors import InvalidInput
 from podium_protocol.events import Pubkey, SignedEvent
 from podium_protocol.limits import MAX_DM_RELAYS
 from podium_protocol.live.guests import PersonalLink, personal_link_key, write_personal_link
-from podium_protocol.live.session import Guests, Visibility
+from podium_protocol.live.session import GuestPolicy, Visibility
 from podium_protocol.nips import nip42
 from podium_protocol.relay_url import normalise
 from podium_storage.meta import Meta
@@ -139,7 +139,7 @@ class Core(msgspec.Struct, frozen=True, kw_only=True):
     def link_of(self, row: LiveSessionRow, person: Pubkey, made_at: int, *, to_recording: bool = False) -> str:
         """The URL of a session's page for a message to a person: it signs them in, unless links are off."""
         page = self.page_of(row)
-        if not self.config.reminders.personal_links or (row.guests or self.config.conference.guests) == Guests.OFF:
+        if not self.config.reminders.personal_links or (row.guests or self.config.conference.guests) == GuestPolicy.OFF:
             return page
         link = PersonalLink(person=person, made_at=made_at, to_recording=to_recording)
         key = personal_link_key(self.signer.secret.expose())

@@ -19,7 +19,7 @@ from podium_daemon.writers.private_outbox import PrivateOutbox
 from podium_protocol import kinds
 from podium_protocol.events import Pubkey
 from podium_protocol.filters import Filter
-from podium_protocol.live.session import Guests, RecordingAccess
+from podium_protocol.live.session import GuestPolicy, RecordingAccess
 from podium_protocol.nips import nip19
 from podium_storage.kept_instructors import KeptInstructors
 from podium_storage.mirror.fold import EventChange
@@ -122,7 +122,7 @@ def _build_projections(
             service=core.service,
             accepts=instructors.accepts,
             attendance=core.default_attendance,
-            guests=Guests(core.config.conference.guests),
+            guests=GuestPolicy(core.config.conference.guests),
             limits=policies.session_limits(core.config),
             passed_over=passed_over.record_event,
             recording_access=lambda: RecordingAccess(core.config.recording.access),

@@ -23,7 +23,7 @@ from podium_daemon.services.questions.questions import Questions
 from podium_daemon.services.sessions.event_submission import EventSubmission
 from podium_daemon.services.sessions.lifecycle import Lifecycle, LifecycleSettings
 from podium_protocol.live.lifecycle_rules import StartPolicy
-from podium_protocol.live.session import Guests as GuestPolicy
+from podium_protocol.live.session import GuestPolicy
 from podium_storage.retention import Retention
 
 

@@ -29,7 +29,7 @@ from podium_daemon.web.server import WebServer
 from podium_daemon.web.site import Site, build_site
 from podium_daemon.web.views import Views
 from podium_protocol.events import Pubkey
-from podium_protocol.live.session import Guests
+from podium_protocol.live.session import GuestPolicy
 from podium_protocol.nips import nip19
 
 
@@ -128,7 +128,7 @@ def _build_views(parts: Parts) -> Views:
         doors=core.doors,
         participation=parts.attendance.participations.of,
         service=core.service,
-        guests=lambda: Guests(core.config.conference.guests),
+        guests=lambda: GuestPolicy(core.config.conference.guests),
     )
 
 

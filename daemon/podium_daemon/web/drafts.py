@@ -80,7 +80,7 @@ class Drafts:
             e2ee_required=wish.e2ee_required,
             visibility=session.Visibility(wish.visibility),
             recording_access=wish.recording_access and session.RecordingAccess(wish.recording_access),
-            guests=None if wish.guests is None else session.Guests(wish.guests),
+            guests=None if wish.guests is None else session.GuestPolicy(wish.guests),
             attendance=session.Visibility(wish.attendance) if wish.attendance else self._attendance(),
             co_hosts=tuple(map(Pubkey, wish.co_hosts)),
             invited=tuple(map(Pubkey, wish.invited)),
@@ -109,7 +109,7 @@ class Drafts:
         if "requires_rsvp" in given:
             given["rsvp_required"] = given.pop("requires_rsvp")
         if given.get("guests"):
-            given["guests"] = session.Guests(given["guests"])
+            given["guests"] = session.GuestPolicy(given["guests"])
         if given.get("recording_access"):
             given["recording_access"] = session.RecordingAccess(given["recording_access"])
         if given.get("attendance"):
@@ -247,7 +247,7 @@ def _spec_in_force(row: LiveSessionRow, newest: session.Session | session.NotASe
         e2ee_required=row.e2ee_required,
         visibility=session.Visibility(row.visibility),
         attendance=session.Visibility(row.attendance),
-        guests=None if row.guests is None else session.Guests(row.guests),
+        guests=None if row.guests is None else session.GuestPolicy(row.guests),
         recording_access=None if row.recording_access is None else session.RecordingAccess(row.recording_access),
         co_hosts=tuple(map(Pubkey, row.co_hosts)),
         invited=tuple(map(Pubkey, row.invited)),

@@ -17,7 +17,7 @@ from podium_protocol.live.lifecycle import SessionState, Trigger
 from podium_protocol.live.recording import RecordingStage, access_of
 from podium_protocol.live.rsvp import RsvpStatus
 from podium_protocol.live.series import number_of
-from podium_protocol.live.session import Guests
+from podium_protocol.live.session import GuestPolicy
 from podium_protocol.nips import nip19
 from podium_storage.projections.sessions import SessionCounts, VisiblePart, session_counts, visible_sessions
 from podium_storage.slices import in_slices
@@ -68,7 +68,7 @@ class SessionViews:
         introduce: Callable[[Pubkey], Introduction],
         doors: Callable[[], int],
         service: Pubkey | None,
-        guests: Callable[[], Guests],
+        guests: Callable[[], GuestPolicy],
     ) -> None:
         """`doors`: seconds before the start at which a session can be entered; `guests`: the service's default."""
         self._store = store

@@ -17,7 +17,7 @@ from podium_protocol import kinds
 from podium_protocol.addresses import Address
 from podium_protocol.events import Pubkey
 from podium_protocol.live import private
-from podium_protocol.live.session import Guests
+from podium_protocol.live.session import GuestPolicy
 from podium_protocol.nips import nip19
 from podium_storage.projections.sessions import sessions_called
 from podium_storage.store import Store
@@ -38,7 +38,7 @@ class Views(PageLinks):
         doors: Callable[[], int],
         participation: Callable[[LiveSessionRow, Pubkey], Awaitable[Participation | None]],
         service: Pubkey | None = None,
-        guests: Callable[[], Guests] = lambda: Guests.INVITED,
+        guests: Callable[[], GuestPolicy] = lambda: GuestPolicy.INVITED,
     ) -> None:
         """Join what the views are made of.
 

@@ -16,7 +16,7 @@ import msgspec
 from podium_protocol import kinds, tags
 from podium_protocol.events import Pubkey, UnsignedEvent
 from podium_protocol.live.names import own_name
-from podium_protocol.live.session_spec import Guests, Visibility
+from podium_protocol.live.session_spec import GuestPolicy, Visibility
 from podium_protocol.text import single_line
 
 MAX_NAME: Final = 40
@@ -44,17 +44,17 @@ class Guested(Protocol):
     def e2ee_required(self) -> bool: ...
 
 
-def guests_of(session: Guested, default: Guests) -> Guests:
+def guests_of(session: Guested, default: GuestPolicy) -> GuestPolicy:
     """Who may come without a signer; `default` is for sessions that do not say.
 
     To a private session nobody comes by a name alone. An encrypted room is closed to guests: the service has their
     keys, and could read what is said there.
     """
     if session.e2ee_required:
-        return Guests.OFF
-    chosen = default if session.guests is None else Guests(session.guests)
-    if session.visibility == Visibility.PRIVATE and chosen is Guests.ANYONE:
-        return Guests.INVITED
+        return GuestPolicy.OFF
+    chosen = default if session.guests is None else GuestPolicy(session.guests)
+    if session.visibility == Visibility.PRIVATE and chosen is GuestPolicy.ANYONE:
+        return GuestPolicy.INVITED
     return chosen
 
 

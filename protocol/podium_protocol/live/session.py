@@ -16,7 +16,7 @@ from podium_protocol.live.series import series_of
 from podium_protocol.live.session_spec import (
     DEFAULT_LIMITS,
     MAX_IDENTIFIER_BYTES,
-    Guests,
+    GuestPolicy,
     RecordingAccess,
     SessionLimits,
     SessionSpec,
@@ -39,7 +39,7 @@ from podium_protocol.times import zone_or_none
 __all__ = [
     "AuthoredEvent",
     "Cancellation",
-    "Guests",
+    "GuestPolicy",
     "NotASession",
     "RecordingAccess",
     "Session",
@@ -98,7 +98,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     visibility: Visibility = Visibility.PUBLIC
     attendance: Visibility | None = None
     """Whether attendance records are published, or sealed to the person and the instructor; None: not given."""
-    guests: Guests | None = None
+    guests: GuestPolicy | None = None
     recording_access: RecordingAccess | None = None
     """Who may see the recording; None: not given."""
     cancelled: bool = False
@@ -304,12 +304,12 @@ def _attendance(rows: Tags) -> Visibility | None:
     return Visibility.PUBLIC if Visibility.PUBLIC in said else None
 
 
-def _guests(rows: Tags) -> Guests | None:
+def _guests(rows: Tags) -> GuestPolicy | None:
     stated = tags.first(rows, "guests")
     if stated is None:
         return None
     # an unknown word read as "anyone" would open the room
-    return Guests(stated) if stated in set(Guests) else Guests.OFF
+    return GuestPolicy(stated) if stated in set(GuestPolicy) else GuestPolicy.OFF
 
 
 def _recording_access(rows: Tags) -> RecordingAccess | None:

@@ -24,7 +24,7 @@ class Visibility(StrEnum):
     PRIVATE = "private"
 
 
-class Guests(StrEnum):
+class GuestPolicy(StrEnum):
     """Who may come without a signer."""
 
     OFF = "off"
@@ -76,7 +76,7 @@ class SessionSpec(msgspec.Struct, frozen=True, kw_only=True):
     e2ee_required: bool = False
     visibility: Visibility = Visibility.PUBLIC
     attendance: Visibility | None = None
-    guests: Guests | None = None
+    guests: GuestPolicy | None = None
     recording_access: RecordingAccess | None = None
     co_hosts: tuple[Pubkey, ...] = ()
     invited: tuple[Pubkey, ...] = ()

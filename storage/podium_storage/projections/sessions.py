@@ -22,7 +22,7 @@ from podium_protocol.live.lifecycle import SessionState
 from podium_protocol.live.live_status import Meeting, MeetingStatus, read_meeting
 from podium_protocol.live.session import (
     UNNAMED,
-    Guests,
+    GuestPolicy,
     NotASession,
     RecordingAccess,
     Session,
@@ -80,7 +80,7 @@ class SessionProjection:
         accepts: Accepts,
         attendance: Callable[[], Visibility] = lambda: Visibility.PUBLIC,
         recording_access: Callable[[], RecordingAccess] = lambda: RecordingAccess.PARTICIPANTS,
-        guests: Guests = Guests.INVITED,
+        guests: GuestPolicy = GuestPolicy.INVITED,
         limits: SessionLimits = DEFAULT_LIMITS,
         passed_over: PassedOver = lambda _event, _reason: None,
     ) -> None:

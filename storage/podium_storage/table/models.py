@@ -20,7 +20,7 @@ class LiveSessionRow(StoredRow, frozen=True, kw_only=True):
     `event_id`: the revision in force, the newest that can be read. `unread_*`: a newer one that cannot, and why.
     `rules_at`, `length_at`: the time of the revision that gave the rules, and the duration, if the one in force gives
     none; 0 if no such revision is known here.
-    `guests`: a `live.session.Guests`, who may come without a signer; None in rows from before it was read.
+    `guests`: a `live.session.GuestPolicy`, who may come without a signer; None in rows from before it was read.
     `series`: the address of the calendar of its series (`live.series`).
     """
 

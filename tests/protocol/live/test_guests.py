@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from podium_protocol.live.guests import MAX_NAME, comparable_name, door_name, guest_name, guests_of, is_taken
 from podium_protocol.live.names import own_name, short_npub, shown_names
-from podium_protocol.live.session import Guests, Visibility
+from podium_protocol.live.session import GuestPolicy, Visibility
 from tests.support.events import key_of
 
 ANA = key_of(1)
@@ -26,17 +26,17 @@ class Said(msgspec.Struct):
 @pytest.mark.parametrize(
     ("session", "default", "who"),
     [
-        (Said(), Guests.INVITED, Guests.INVITED),
-        (Said(), Guests.ANYONE, Guests.ANYONE),
-        (Said("off"), Guests.ANYONE, Guests.OFF),
-        (Said("anyone"), Guests.OFF, Guests.ANYONE),
-        (Said("anyone", Visibility.PRIVATE), Guests.OFF, Guests.INVITED),
-        (Said(None, Visibility.PRIVATE), Guests.ANYONE, Guests.INVITED),
-        (Said("off", Visibility.PRIVATE), Guests.ANYONE, Guests.OFF),
-        (Said("anyone", e2ee_required=True), Guests.ANYONE, Guests.OFF),
+        (Said(), GuestPolicy.INVITED, GuestPolicy.INVITED),
+        (Said(), GuestPolicy.ANYONE, GuestPolicy.ANYONE),
+        (Said("off"), GuestPolicy.ANYONE, GuestPolicy.OFF),
+        (Said("anyone"), GuestPolicy.OFF, GuestPolicy.ANYONE),
+        (Said("anyone", Visibility.PRIVATE), GuestPolicy.OFF, GuestPolicy.INVITED),
+        (Said(None, Visibility.PRIVATE), GuestPolicy.ANYONE, GuestPolicy.INVITED),
+        (Said("off", Visibility.PRIVATE), GuestPolicy.ANYONE, GuestPolicy.OFF),
+        (Said("anyone", e2ee_required=True), GuestPolicy.ANYONE, GuestPolicy.OFF),
     ],
 )
-def test_who_may_come(session: Said, default: Guests, who: Guests) -> None:
+def test_who_may_come(session: Said, default: GuestPolicy, who: GuestPolicy) -> None:
     """What the session says, else the service's default; none by name to private ones, none to encrypted ones."""
     assert guests_of(session, default) is who
 

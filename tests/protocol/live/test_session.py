@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from podium_protocol.events import UnsignedEvent
 from podium_protocol.live.session import (
-    Guests,
+    GuestPolicy,
     NotASession,
     RecordingAccess,
     Session,
@@ -218,9 +218,14 @@ def test_a_tag_of_our_own_says_that_the_writer_knows_them(row: tuple[str, ...]) 
 
 @pytest.mark.parametrize(
     ("word", "guests"),
-    [("off", Guests.OFF), ("invited", Guests.INVITED), ("anyone", Guests.ANYONE), ("everybody", Guests.OFF)],
+    [
+        ("off", GuestPolicy.OFF),
+        ("invited", GuestPolicy.INVITED),
+        ("anyone", GuestPolicy.ANYONE),
+        ("everybody", GuestPolicy.OFF),
+    ],
 )
-def test_who_may_come_without_a_signer_is_read(word: str, guests: Guests) -> None:
+def test_who_may_come_without_a_signer_is_read(word: str, guests: GuestPolicy) -> None:
     """A word that nobody knows opens no door."""
     assert good(("guests", word)).guests is guests
 

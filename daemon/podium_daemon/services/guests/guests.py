@@ -41,7 +41,7 @@ from podium_protocol.live.guests import (
     read_personal_link,
 )
 from podium_protocol.live.names import own_name
-from podium_protocol.live.session import Guests as GuestPolicy
+from podium_protocol.live.session import GuestPolicy
 from podium_protocol.nips import nip19, nip49
 from podium_storage.database import Transaction
 from podium_storage.guests import given_names, guest_in, guests_for, people_in

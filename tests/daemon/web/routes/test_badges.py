@@ -7,7 +7,7 @@ import msgspec
 from podium_protocol import kinds
 from podium_protocol.addresses import Address
 from podium_protocol.live.badge import read_badge_award, read_badge_definition, write_badge_award
-from podium_protocol.live.session import Guests
+from podium_protocol.live.session import GuestPolicy
 from podium_storage.table.models import WatchRow
 from tests.daemon.web.routes.test_certificates import attended
 from tests.support.private import scheduled
@@ -110,7 +110,7 @@ async def test_who_gets_none() -> None:
 async def test_a_guest_has_no_badge() -> None:
     """What is signed for a guest never names their key in public: they are told to use a key of their own."""
     async with site() as here:
-        row = await here.here.schedule(starts_in=1200, guests=Guests.ANYONE)
+        row = await here.here.schedule(starts_in=1200, guests=GuestPolicy.ANYONE)
         entered = (await here.post(here.path_of(row, "guest"), None, {"name": "Ana"})).json()
         answer = await here.call("POST", here.path_of(row, "badge"), token=entered["token"])
         assert (answer.status_code, answer.json()["type"]) == (403, "urn:podium:problem:needs-key")

@@ -12,7 +12,7 @@ from podium_protocol import kinds
 from podium_protocol.events import UnsignedEvent
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.names import short_npub
-from podium_protocol.live.session import Guests
+from podium_protocol.live.session import GuestPolicy
 from podium_storage.table.models import LiveSessionRow
 from tests.daemon.web.routes.test_guests import slug
 from tests.support.relays import new_key
@@ -80,7 +80,7 @@ async def test_a_name_has_1_to_40_characters(here: Site, name: str) -> None:
 
 async def test_nobody_takes_the_name_of_another(here: Site) -> None:
     """One of a profile, of a guest or given at the door, whether its person answered or came; nor does a guest."""
-    row = await here.here.schedule(starts_in=60, guests=Guests.ANYONE)
+    row = await here.here.schedule(starts_in=60, guests=GuestPolicy.ANYONE)
     ada, ben, eve = new_key(), new_key(), new_key()
     await profile(here, ada, "Ada")
     await profile(here, here.here.instructor, "Dr. Lead")
@@ -96,7 +96,7 @@ async def test_nobody_takes_the_name_of_another(here: Site) -> None:
 
 async def test_a_guest_takes_no_name_out_of_a_profile(here: Site) -> None:
     """The names that participants have by their kind 0 are theirs, before they come to the door too."""
-    row, ada = await here.here.schedule(starts_in=60, guests=Guests.ANYONE), new_key()
+    row, ada = await here.here.schedule(starts_in=60, guests=GuestPolicy.ANYONE), new_key()
     await profile(here, ada, "Ada")
     await here.here.answer(ada, row)
     path, led = here.path_of(row, "guests"), here.here.instructor
@@ -106,7 +106,7 @@ async def test_a_guest_takes_no_name_out_of_a_profile(here: Site) -> None:
 
 async def test_of_two_equal_names_at_one_moment_one_is_kept(here: Site) -> None:
     """People at the door and a guest say the same name at once; the check and the keeping are one step."""
-    row = await here.here.schedule(starts_in=60, guests=Guests.ANYONE)
+    row = await here.here.schedule(starts_in=60, guests=GuestPolicy.ANYONE)
     joins = [here.join_as(new_key(), row, name) for name in ("Ana", "ANA", "\uff21na")]
     comes = here.post(here.path_of(row, "guest"), None, {"name": "ana"})
     answers = await asyncio.gather(*joins, comes)

@@ -15,13 +15,13 @@ from podium_daemon.services.guests import guests
 from podium_protocol import kinds
 from podium_protocol.events import UnsignedEvent
 from podium_protocol.live.admission import DoorPolicy
-from podium_protocol.live.session import Guests, Visibility
+from podium_protocol.live.session import GuestPolicy, Visibility
 from podium_protocol.nips import nip49
 from podium_storage.table.models import LiveSessionRow
 from tests.support.relays import new_key
 from tests.support.site import Site, site
 
-ANYONE = Guests.ANYONE
+ANYONE = GuestPolicy.ANYONE
 
 
 @pytest.fixture
@@ -98,8 +98,8 @@ def slug(answer: Response) -> str:
 class TestByName:
     """Guests who give a name at the door."""
 
-    @pytest.mark.parametrize("policy", [Guests.OFF, Guests.INVITED, None])
-    async def test_only_where_anyone_may_come(self, here: Site, policy: Guests | None) -> None:
+    @pytest.mark.parametrize("policy", [GuestPolicy.OFF, GuestPolicy.INVITED, None])
+    async def test_only_where_anyone_may_come(self, here: Site, policy: GuestPolicy | None) -> None:
         """A session without guests, for invited ones, or that does not say (the service's default) takes none."""
         row = await here.here.schedule(guests=policy)
         refused = await enter(here, row)
@@ -395,6 +395,6 @@ class TestLinks:
         row = await here.here.schedule()
         refused = await here.post(here.path_of(row, "guests"), new_key(), {"names": ["Ana"]})
         assert refused.status_code == 403
-        none = await here.here.schedule(guests=Guests.OFF)
+        none = await here.here.schedule(guests=GuestPolicy.OFF)
         answer = await here.post(here.path_of(none, "guests"), here.here.instructor, {"names": ["Ana"]})
         assert (answer.status_code, slug(answer)) == (403, "no-guests")

@@ -18,7 +18,7 @@ from podium_daemon.web.calendar_feed import Face
 from podium_protocol import kinds
 from podium_protocol.events import Pubkey
 from podium_protocol.keys import SecretKey
-from podium_protocol.live.session import Guests, Visibility
+from podium_protocol.live.session import GuestPolicy, Visibility
 from podium_storage.table.models import LiveSessionRow, RecordingRow
 from tests.daemon.web.routes.test_guests import answered, as_guest, guest, joined, open_link, slug
 from tests.support.private import edited, opened, scheduled
@@ -301,7 +301,7 @@ class TestAbuse:
 
     async def test_switched_off(self, here: Site) -> None:
         """Where guests are off a message has the plain address, and a link that was sent before opens nothing."""
-        row = await here.here.schedule(guests=Guests.OFF)
+        row = await here.here.schedule(guests=GuestPolicy.OFF)
         key = await here.here.person()
         await here.here.answer(key, row)
         await here.here.turn()
@@ -437,7 +437,7 @@ class TestCalendar:
 
     async def test_of_a_guest(self, here: Site) -> None:
         """File and feed have the session and alarms a day, an hour and a quarter before; one who declines has none."""
-        row, _ = await here.here.schedule(guests=Guests.ANYONE), await here.here.schedule(summary="other")
+        row, _ = await here.here.schedule(guests=GuestPolicy.ANYONE), await here.here.schedule(summary="other")
         who = await guest(here, row)
         alarms = ["TRIGGER:-P1D", "TRIGGER:-PT1H", "TRIGGER:-PT15M"]
         file = await self._lines(here, here.path_of(row, "calendar.ics"), who["token"])
