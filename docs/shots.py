@@ -114,6 +114,16 @@ class Shots:
             await page.get_by_text("Sign out", exact=True).wait_for()
         return page
 
+    async def answer(self, url: str, key: SecretKey) -> None:
+        """Have a person confirm."""
+        path = f"/api/sessions/{url.rpartition('/')[2]}/rsvp/draft"
+        draft = await signed_post(self._site.base, key, path, {"status": "confirmed", "pubkey": key.pubkey})
+        signed = [
+            json.loads(key.sign(msgspec.convert(one, UnsignedEvent), os.urandom(32)).to_json())
+            for one in draft["events"]
+        ]
+        await signed_post(self._site.base, key, "/api/events", {"events": signed})
+
     async def link(self, url: str, name: str) -> str:
         """A personal link to a session."""
         made = await self._lead(f"/api/sessions/{url.rpartition('/')[2]}/guests", {"names": [name]})
@@ -157,6 +167,21 @@ async def join(page: Any) -> None:
     """Come to the door of a session that may be recorded."""
     await press(page, "Join")
     await page.get_by_label("Yes, I may be recorded").check()
+
+
+async def search(shots: Shots, key: SecretKey, relay: str) -> None:
+    """One of many answers, found by a name."""
+    url = await shots.session("Heating bills", starts_in=180_000)
+    people = [new_key() for _ in range(12)]
+    await call(relay, *((one, f"Participant {number}") for number, one in enumerate(people, 1)))
+    for one in people:
+        await shots.answer(url, one)
+    desk = await shots.person(url, key)
+    await desk.locator(".answer-chips").get_by_text("Participant 12").wait_for()
+    field = desk.get_by_label("Search who answered")
+    await field.fill("participant 1")
+    await seen(desk, "4 people found")
+    await shots.take(desk, "search", few=True, at=field)
 
 
 async def outside(shots: Shots, key: SecretKey) -> None:
@@ -258,6 +283,7 @@ async def main() -> None:
             await call(relay, (instructor, "The instructor"))
             await inside(shots, instructor, relay)
             await outside(shots, instructor)
+            await search(shots, instructor, relay)
 
 
 if __name__ == "__main__":
