@@ -13,9 +13,10 @@ from typing import Final, NoReturn
 
 import structlog
 
+from podium_daemon.relays.framing import Received
 from podium_daemon.relays.incoming import Incoming, OnEose, Sink
 from podium_daemon.relays.relay_state import ConnectionOptions, RelayState
-from podium_daemon.relays.websocket import Received, SocketLost, WebSocket
+from podium_daemon.relays.websocket import SocketLost, WebSocket
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.runtime.tasks import uncancelled
 from podium_protocol.events import SignedEvent

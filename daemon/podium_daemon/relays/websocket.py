@@ -14,15 +14,15 @@ import contextlib
 import logging
 import ssl
 from collections.abc import Iterable
-from typing import Final, NamedTuple
+from typing import Final
 
 from websockets.client import ClientProtocol
 from websockets.exceptions import InvalidStatus, PayloadTooBig
-from websockets.frames import Frame, Opcode
-from websockets.protocol import CONNECTING, OPEN, Event
+from websockets.protocol import CONNECTING, OPEN
 from websockets.uri import parse_uri
 
 from podium_daemon.relays.addresses import Destination
+from podium_daemon.relays.framing import Framing, Received
 from podium_protocol.errors import PodiumError
 
 _SMALLEST_PIECE: Final = 1024  # bytes: 500 empty frames, 2 ms
@@ -32,6 +32,7 @@ _MANY_FRAMES: Final = 256  # in a piece: the next one is smaller
 _CLOSE_WITHIN: Final = 2.0  # seconds
 _MAX_WORDS: Final = 200  # characters of a relay's own that go into an error
 _USER_AGENT: Final = "podium"
+_END_OF_HEAD: Final = b"\r\n\r\n"
 
 # websockets logs whole frames at DEBUG, and nothing of what people write belongs in a log
 _protocol_log = logging.getLogger("podium_daemon.relays.websocket.frames")
@@ -47,25 +48,22 @@ class SocketLost(PodiumError):
         self.oversized = oversized
 
 
-class Received(NamedTuple):
-    """Text messages, as their bytes, and how many binary ones, pings and pongs, and fragments there were besides."""
-
-    texts: list[bytes]
-    binaries: int
-    controls: int
-    fragments: int
-
-
 class WebSocket:
     """An open connection. `receive` is for one task only; every method may raise `SocketLost`."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, protocol: ClientProtocol) -> None:
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        protocol: ClientProtocol,
+        max_frame_bytes: int,
+    ) -> None:
         self._reader = reader
         self._writer = writer
         self._protocol = protocol
-        self._fragments: bytearray | None = None
+        self._framing = Framing(protocol, max_frame_bytes)
         self._piece = _SMALLEST_PIECE
-        self._early: list[Event] = []  # frames that came in one piece with the handshake
+        self._early = b""  # frames that came in one piece with the handshake
 
     @classmethod
     async def open(cls, to: Destination, *, tls: ssl.SSLContext, max_frame_bytes: int, within: float) -> WebSocket:
@@ -78,7 +76,7 @@ class WebSocket:
         try:
             async with asyncio.timeout(within):
                 reader, writer = await _open_stream(to, tls, within)
-                socket = cls(reader, writer, protocol)
+                socket = cls(reader, writer, protocol, max_frame_bytes)
                 try:
                     await socket._shake_hands()
                 except BaseException:
@@ -92,18 +90,16 @@ class WebSocket:
 
     async def receive(self) -> Received:
         """The messages of the next piece of the stream: none, if the piece completes none or is all pings and pongs."""
-        events, self._early = self._early, []
-        if not events and self._protocol.state is OPEN:
-            data = await self._read()
+        received = Received([], 0, 0, 0)
+        if self._protocol.state is OPEN:
+            data, self._early = self._early or await self._read(), b""
             if data:
-                self._protocol.receive_data(data)
+                received = self._framing.receive(data)
             else:
                 self._protocol.receive_eof()
-            events = self._protocol.events_received()
-            self._adapt(len(data), len(events))
+            self._adapt(len(data), self._framing.frames)
             if self._flush():
                 await self.drain()  # a relay that pings without reading the pongs is not read on
-        received = self._assemble(events)
         if self._protocol.state is not OPEN and not received.texts:
             raise self._lost()
         return received
@@ -154,16 +150,29 @@ class WebSocket:
         request.headers["User-Agent"] = _USER_AGENT
         protocol.send_request(request)
         self._flush()
-        while protocol.state is CONNECTING:  # a relay's first frames, its goodbye even, may come in one piece with it
+        seen = b""
+        while protocol.state is CONNECTING:
             data = await self._reader.read(_SMALLEST_PIECE)
+            # a relay's first frames, its goodbye even, may come in one piece with its answer
+            head = seen + data
+            end = head.find(_END_OF_HEAD)
+            cut = len(data) if end < 0 else end + len(_END_OF_HEAD) - len(seen)
+            seen = head[1 - len(_END_OF_HEAD) :]
             if data:
-                protocol.receive_data(data)
+                self._shake(data[:cut], data[cut:])
             else:
                 protocol.receive_eof()
             if protocol.handshake_exc is not None:
                 raise SocketLost(_words_of_handshake(protocol.handshake_exc))
         self._flush()
-        _response, *self._early = protocol.events_received()
+        protocol.events_received()  # the answer
+
+    def _shake(self, head: bytes, rest: bytes) -> None:
+        self._protocol.receive_data(head)
+        if self._protocol.state is CONNECTING:
+            self._protocol.receive_data(rest)  # the body of a refusal
+        else:
+            self._early = rest
 
     async def _read(self) -> bytes:
         try:
@@ -183,28 +192,6 @@ class WebSocket:
         if data and not self._writer.is_closing():
             self._writer.write(data)
         return bool(data)
-
-    def _assemble(self, events: Iterable[Event]) -> Received:
-        texts: list[bytes] = []
-        binaries = controls = fragments = 0
-        for frame in events:
-            assert isinstance(frame, Frame)
-            fragments += frame.opcode is Opcode.CONT
-            if frame.opcode is Opcode.TEXT and frame.fin:
-                texts.append(bytes(frame.data))
-            elif frame.opcode in (Opcode.TEXT, Opcode.BINARY):
-                binaries += frame.opcode is Opcode.BINARY
-                # binary messages are read on, as the protocol wants it, and dropped: Nostr has none
-                self._fragments = bytearray(frame.data) if frame.opcode is Opcode.TEXT else None
-            elif frame.opcode is Opcode.CONT and self._fragments is not None:
-                # their sum is bounded by `max_size`; empty ones without end cost no memory this way
-                self._fragments += frame.data
-                if frame.fin:
-                    texts.append(bytes(self._fragments))
-                    self._fragments = None
-            elif frame.opcode in (Opcode.PING, Opcode.PONG):
-                controls += 1
-        return Received(texts, binaries, controls, fragments)
 
     def _lost(self) -> SocketLost:
         error, close = self._protocol.parser_exc, self._protocol.close_rcvd
