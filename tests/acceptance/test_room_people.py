@@ -116,6 +116,13 @@ async def here(house: Here) -> AsyncIterator[Here]:
     await close_windows(house.browser)
 
 
+@pytest_asyncio.fixture(loop_scope="module")
+async def with_cameras(here: Here) -> AsyncIterator[Here]:
+    """The same, with a browser in which a page can choose between two cameras."""
+    async with chromium(*FLAGS, is_whole=True) as browser:
+        yield Here(here.site, browser, here.instructor)
+
+
 async def enter(page: Any, *switches: str) -> None:
     """Into the room, with these switched on."""
     await press(page, "Join")
@@ -207,9 +214,9 @@ async def examine(pages: dict[str, Any], pictures: Path) -> None:
         await page.set_viewport_size(SIZES["desk"])
 
 
-async def test_devices_are_tried_before_others_see_them(here: Here, pictures: Path) -> None:
+async def test_devices_are_tried_before_others_see_them(with_cameras: Here, pictures: Path) -> None:
     """In the dialog: a picture and a level of one's own; what was chosen counts in the room and later."""
-    ada, adas = await here.comes(new_key(), await here.started())
+    ada, adas = await with_cameras.comes(new_key(), await with_cameras.started())
     await press(adas, "Join")
     await seen(adas, "Your camera is off")
     for name in ("Camera", "Microphone"):
