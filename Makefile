@@ -1,7 +1,7 @@
 # Every target makes the environment first, so that each works on a fresh clone.
 PY := .venv/bin/python
-# Most of the long tests wait for real processes: three at a time keep two cores busy. A file's tests stay together.
-PYTEST := $(PY) -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+# Most of the long tests wait for real processes: four at a time keep two cores busy. A file's tests stay together.
+PYTEST := $(PY) -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 # of each target of `make fuzz`
 FUZZ_SECONDS ?= 30
