@@ -16,7 +16,7 @@ _CLAIM: Final = "claim"
 
 
 class StoredClaim(msgspec.Struct, frozen=True):
-    """A claim that nobody has used: SHA-256 of its secret in hex, and when it ends (Unix seconds)."""
+    """A claim that is not used yet: SHA-256 of its secret in hex, and when it ends (Unix seconds)."""
 
     digest: str
     expires_at: int
@@ -40,7 +40,7 @@ class KeptInstructors:
         await self._meta.set(_LIST, _encoded(pubkeys))
 
     async def claim(self) -> StoredClaim | None:
-        """The claim that nobody has used, even an expired one; None if there is none."""
+        """The claim that is not used yet, even an expired one; None if there is none."""
         text = await self._meta.get(_CLAIM)
         return None if not text else msgspec.json.decode(text, type=StoredClaim)
 

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import ipaddress
 import sys
 from collections.abc import Sequence
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 from urllib.parse import urlsplit
 
 import typer
 
 from podium_daemon.cli.caller import CommandCaller, caller_of
+from podium_daemon.cli.failures import CommandFailed, Exit
 from podium_daemon.cli.options import Json, Yes, confirm, helped
 from podium_daemon.cli.output import fields, note, print_json, say, table
-from podium_protocol.errors import InvalidInput, LocalProtocolError
+from podium_protocol.errors import InvalidInput, LocalProtocolError, PodiumError
 from podium_protocol.limits import MAX_DM_RELAYS
 from podium_protocol.nips import nip19, nip46
 from podium_protocol.relay_url import require_all
+
+if TYPE_CHECKING:
+    from podium_daemon.api.signers import OpenedOut, SignerOut
+    from podium_daemon.client.left_signer import LeftSigner
 
 app = typer.Typer(no_args_is_help=True, help="Connect remote signers (NIP-46).")
 _MAX_CHARACTERS: Final = 8192
@@ -149,9 +155,7 @@ class _Shower:
 
 
 def _leave(caller: CommandCaller, bunker: str | None, *, as_json: bool) -> None:
-    from podium_daemon.cli import service_signer
-
-    left = service_signer.leave(caller, bunker)
+    left = _left_with_service(caller, bunker)
     if as_json:
         print_json({"user": left.npub})
     else:
@@ -193,3 +197,37 @@ def _is_loopback(relay: str) -> bool:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _left_with_service(caller: CommandCaller, bunker: str | None) -> SignerOut:
+    """Have the daemon connect a signer for the instructor, by the signer's URL or by one that is shown here.
+
+    Raises:
+        CommandFailed: it was not connected; says why.
+    """
+    left = caller.daemon(caller.config(), None).left_signer
+    opened = caller.run(left.connect(bunker))
+    try:
+        seen = caller.run(_followed(left, opened))
+    except BaseException:  # Ctrl-C too: the command no longer waits for a signer
+        with contextlib.suppress(PodiumError):
+            caller.run(left.give_up(opened))
+        raise
+    if seen.state != "kept":
+        raise CommandFailed(f"no signer was left with the service: {seen.problem}", Exit.SIGNER)
+    return seen
+
+
+async def _followed(left: LeftSigner, opened: OpenedOut) -> SignerOut:
+    from podium_daemon.cli.qr_output import show_qr
+
+    seen = opened.signer
+    shown: set[str] = set()
+    while seen.state == "pairing":
+        if seen.uri is not None and seen.uri not in shown:
+            show_qr(seen.uri)
+        if seen.page is not None and seen.page not in shown:
+            note(f"Your signer asks you to agree on this page: {seen.page}")
+        shown |= {text for text in (seen.uri, seen.page) if text is not None}
+        seen = await left.follow(opened, seen)
+    return seen

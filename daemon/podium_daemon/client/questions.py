@@ -63,7 +63,7 @@ class LiveQuestions:
         return await self._transport.post(session_path(reference, "questions", question_id, decision), QuestionsOut)
 
     async def vote(self, reference: str, question_id: str, *, on: bool = True) -> int:
-        """Vote for a question, or take the vote back; return its votes. Nobody is told whose they are."""
+        """Vote for a question, or take the vote back; return its votes. No person is told whose they are."""
         path = session_path(reference, "questions", question_id, "vote")
         return (await self._transport.post(path, VotesOut, {"on": on})).votes
 

@@ -43,7 +43,7 @@ This machine's own addresses have no limit: there a proxy speaks for all callers
 """
 
 OPENED_A_MINUTE_TO_ONE: Final = 6
-"""New connections to one signer, whoever opens them: each one asks a person to agree."""
+"""New connections to one signer, from all callers together: each one asks a person to agree."""
 
 _SWEEP: Final = 15.0
 _KEY_BYTES: Final = 32

@@ -36,7 +36,7 @@ class AnswerViews:
     """Reads who answered, and what was sent to them."""
 
     def __init__(self, store: Store, people: PersonNames, service: Pubkey | None) -> None:
-        """Read from `store`; messages to `service` itself are shown to nobody."""
+        """Read from `store`; messages to `service` itself are left out."""
         self._store = store
         self._people = people
         self._service = service

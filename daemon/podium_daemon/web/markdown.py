@@ -1,4 +1,4 @@
-"""Descriptions in Markdown (CommonMark) as a tree that the page makes nodes of: no HTML passes, whoever wrote the text.
+"""Descriptions in Markdown (CommonMark) as a tree that the page makes nodes of: no HTML passes.
 
 The text is a stranger's. Raw HTML stays text, pictures become their description, links lead to the web only, and what
 is longer, deeper or busier than a description needs is not read as Markdown at all.

@@ -79,7 +79,7 @@ async def beside_loop(count: int, build: Callable[[], T]) -> T:
     return build() if count <= _FEW else await asyncio.to_thread(build)
 
 
-class Person(TypedDict):
+class PersonFields(TypedDict):
     """What each row of a list says of its person."""
 
     pubkey: str
@@ -87,6 +87,6 @@ class Person(TypedDict):
     name: str
 
 
-def person_fields(pubkey: str, name: str) -> Person:
+def person_fields(pubkey: str, name: str) -> PersonFields:
     """The fields of a row that say whose it is."""
     return {"pubkey": pubkey, "npub": nip19.encode_npub(Pubkey(pubkey)), "name": name}

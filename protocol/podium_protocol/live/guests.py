@@ -47,7 +47,7 @@ class Guested(Protocol):
 def guests_of(session: Guested, default: GuestPolicy) -> GuestPolicy:
     """Who may come without a signer; `default` is for sessions that do not say.
 
-    To a private session nobody comes by a name alone. An encrypted room is closed to guests: the service has their
+    To a private session no guest comes by a name alone. An encrypted room is closed to guests: the service has their
     keys, and could read what is said there.
     """
     if session.e2ee_required:

@@ -225,8 +225,8 @@ class QuestionVoteRow(StoredRow, frozen=True, kw_only=True):
 class RoomControlsRow(StoredRow, frozen=True, kw_only=True):
     """The controls that instructor and co-hosts set for a room, for any engine: `muted` sticks, `silenced` may not ask.
 
-    `speakers` may speak though `muted`; `spotlight` is shown large to all. `chat_closed_at`: since then nobody chats.
-    `locked_in`: who was in the room when it was locked; None while it is open.
+    `speakers` may speak though `muted`; `spotlight` is shown large to all. `chat_closed_at`: since then only
+    leaders chat. `locked_in`: who was in the room when it was locked; None while it is open.
     """
 
     session_address: InternedText

@@ -78,7 +78,7 @@ class InstructorList:
         return None
 
     async def new_claim(self) -> str | None:
-        """The secret of a new claim, good for a day and once; None where somebody is on the list already."""
+        """The secret of a new claim, good for a day and once; None where a person is on the list already."""
         if not self._instructors.is_service_alone:
             return None
         secret = new_secret(self._random_bytes)

@@ -75,7 +75,7 @@ class Instructors:
 
     @property
     def is_service_alone(self) -> bool:
-        """Whether only the service's own key may hold sessions: the operator has named nobody yet."""
+        """Whether only the service's own key may hold sessions: the operator has named no instructor yet."""
         return self.pubkeys == {self._service} and not self._names
 
     @property

@@ -31,7 +31,7 @@ async def list_polls(context: InContext, caller: KeyCaller, reference: str) -> P
 
 @router.post("")
 async def draft_poll(context: InContext, caller: KeyCaller, reference: str, wish: PollIn) -> PollsOut:
-    """Prepare a poll; nobody else sees it before it is opened."""
+    """Prepare a poll; only leaders see it before it is opened."""
     row = await _led(context, reference, caller)
     poll = Poll(
         question=wish.question,
