@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
-from benchmarks import fanout, ingest, lookup, many, media, reminded, report, room, store, verify, wrap
+from benchmarks import fanout, ingest, lookup, many, media, reminded, report, room, start, store, verify, wrap
 from benchmarks.child import ROOT, keep_quiet
 from benchmarks.interleave import Result
 from benchmarks.settings import Settings
@@ -24,6 +24,7 @@ WORKS: Final = {
     "lookup": lookup.run,
     "reminded": reminded.run,
     "sessions": many.run,
+    "start": start.run,
     "media": media.run,
     "room": room.run,
 }

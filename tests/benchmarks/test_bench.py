@@ -60,6 +60,13 @@ LINES = {
         "idle CPU with many sessions",
         "a due start while sessions are read in",
     ],
+    "start": [
+        "start to the first connection",
+        "start to ready",
+        "CPU of a start",
+        "idle memory, resident",
+        "idle memory, its share",
+    ],
     "media": ["media", "media, shown by some"],
     "room": [
         "room, pictures of each who is shown",

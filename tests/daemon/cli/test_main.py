@@ -289,6 +289,14 @@ def test_help_waits_for_no_http_client() -> None:
     assert done.stdout == "[]\n"
 
 
+def test_the_daemon_imports_no_media_library() -> None:
+    """What only a child process, a test or another engine needs takes none of the main process's memory."""
+    heavy = "{'av', 'aiortc', 'numpy', 'livekit', 'nostr_sdk', 'pynostr', 'hypothesis', 'cryptography.x509', 'PIL'}"
+    program = f"import sys, podium_daemon.app.run; print(sorted({heavy} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "[]\n"
+
+
 def test_as_a_process_it_prints_its_version() -> None:
     """The installed command works and says which version it is."""
     done = run("--version")
