@@ -134,6 +134,13 @@ ROW: Final = LiveSessionRow(
 
 TABLE: Final[Mapping[str, Row]] = {
     "relays": Row((RelaySection(url=THERE),), _relays),
+    "identity.language": Row(
+        "de",
+        lambda daemon: (
+            daemon.parts.core.language(),
+            daemon.parts.messages.reminders.settings.language,
+        ),
+    ),
     "identity.service_name": Row(
         "Others",
         lambda daemon: (
@@ -244,8 +251,15 @@ TABLE: Final[Mapping[str, Row]] = {
     "recording.policy": Row(
         "Others.",
         lambda daemon: (
-            daemon.parts.rooms.rooms.settings.recording_policy,
-            daemon.parts.rooms.recorder.settings.policy,
+            daemon.parts.rooms.rooms.settings.recording_policies["en"],
+            daemon.parts.rooms.recorder.settings.policies["en"],
+        ),
+    ),
+    "recording.policy_de": Row(
+        "Andere.",
+        lambda daemon: (
+            daemon.parts.rooms.rooms.settings.recording_policies["de"],
+            daemon.parts.rooms.recorder.settings.policies["de"],
         ),
     ),
     "recording.access": Row("public", lambda daemon: (daemon.parts.mirror.projections.sessions._recording_access(),)),

@@ -14,7 +14,7 @@ from podium_protocol.addresses import Address
 from podium_protocol.events import VerifiedEvent
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.join_proof import Consent, write_join_proof
-from podium_protocol.live.recording import policy_for
+from podium_protocol.live.recording import policies_for
 from podium_protocol.live.session import RecordingAccess
 from podium_protocol.nips import nip98
 from podium_storage.table.models import LiveSessionRow, RecordingRow, RoomMemberRow
@@ -24,6 +24,13 @@ from tests.support.world import EVERYTHING, Room, World, new_key, signed, world
 PUBLIC = RecordingAccess.PUBLIC
 POLICY = "recorded"
 """The recording policy of a `World`."""
+
+
+def hash_of_policy(row: LiveSessionRow, words: str) -> str:
+    """The hash of the policy with these words, as people of the session are shown it."""
+    return hash_of(policies_for(row, {"en": words})["en"])
+
+
 URL = "http://127.0.0.1:7448/api/sessions/x/join"
 
 
@@ -59,7 +66,7 @@ class Studio:
             nonce="n" * 16,
             device="laptop",
             now=self.here.now,
-            consent=None if consent is None else Consent(consent, hash_of(policy_for(await self.session(), policy))),
+            consent=None if consent is None else Consent(consent, hash_of_policy(await self.session(), policy)),
         )
         proof = signed(key, draft)
         member = RoomMemberRow(
@@ -89,7 +96,11 @@ class Studio:
         """A later signed answer; `row`: the session as the policy is about it."""
         tags = (
             ("a", session or self.session_address),
-            ("recording_consent", "yes" if given else "no", hash_of(policy_for(row or self._row, policy))),
+            (
+                "recording_consent",
+                "yes" if given else "no",
+                hash_of_policy(row or self._row, policy),
+            ),
         )
         return signed(key, nip98.write(key.pubkey, URL, "POST", None, self.here.now, tags))
 

@@ -63,10 +63,21 @@ class ConsentEventOut(Model):
     event: EventModel
 
 
-class ConsentEventsOut(Model):
-    lesson_id: str
-    policy: Annotated[str, Field(description="the text in force; answers name theirs by its SHA-256")]
+class PolicyOut(Model):
+    """The recording policy in one language (a BCP 47 tag)."""
+
+    language: str
+    policy: str
     policy_hash: str
+
+
+class ConsentEventsOut(Model):
+    """`policies`: the texts in force in every language, since answers name theirs by its SHA-256."""
+
+    lesson_id: str
+    policy: Annotated[str, Field(description="the text in force, in the language of the call")]
+    policy_hash: str
+    policies: tuple[PolicyOut, ...]
     consents: tuple[ConsentEventOut, ...]
 
 

@@ -31,6 +31,7 @@ from podium_daemon.services.rooms.controls import RoomControls
 from podium_daemon.services.rooms.rooms import Rooms
 from podium_daemon.services.rooms.seating import RoomSettings
 from podium_daemon.writers.private_outbox import PrivateOutbox
+from podium_protocol.live.recording import policy_words
 
 
 class RoomParts(msgspec.Struct, frozen=True, kw_only=True):
@@ -186,7 +187,7 @@ def room_settings(core: Core) -> RoomSettings:
         door=policies.door_policy(config),
         resume=config.conference.resume,
         notice=config.attendance.notice,
-        recording_policy=config.recording.policy,
+        recording_policies=policy_words(config.recording.policy, config.recording.policy_de),
         room_of=core.room_of,
     )
 
@@ -200,4 +201,4 @@ def recording_settings(config: Config) -> RecordingSettings:
         max_megabytes=given.max_megabytes,
         review=given.review,
     )
-    return RecordingSettings(policy=given.policy, work=work)
+    return RecordingSettings(policies=policy_words(given.policy, given.policy_de), work=work)

@@ -111,6 +111,7 @@ def build_context(
         allowances=parts.relays.admission.allowances,
         counted=lambda: [*_counted_of_relays(parts), *_counted_of_sessions(parts, watched)],
         calendar=lambda: calendar_face(core),
+        language=core.language,
         service_pubkey=core.service,
         public_url=core.config.public_url,
         connections=lambda: caps().in_all,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
@@ -35,11 +35,7 @@ from podium_daemon.config.values import (
     Text,
     WorkBits,
 )
-
-_POLICY: Final = (
-    "This session may be recorded: picture, voice and shared screens of those who agree. You can "
-    "withdraw at any time; recording then pauses at once."
-)
+from podium_protocol.live.recording import DEFAULT_POLICY
 
 
 class IdentitySection(Section):
@@ -244,9 +240,14 @@ class RecordingSection(Section):
     """Recordings and the consent to them."""
 
     policy: Text = Field(
-        default=_POLICY,
-        description="What people consent to. A sentence that says who may see the recording of their "
-        "session is added to it. The hash of both is in their signed consent.",
+        default=DEFAULT_POLICY,
+        description="What people consent to, in English or for people of every language. A sentence that says who may "
+        "see the recording of their session is added to it. The hash of both is in their signed consent.",
+    )
+    policy_de: Text = Field(
+        default="",
+        description="The same in German, with a hash of its own: a consent to either counts. Empty: the default's "
+        "translation where policy is the default; else policy is shown to all.",
     )
     access: Literal["participants", "public"] = Field(
         default="participants",

@@ -32,7 +32,7 @@ from podium_daemon.signers.instructors import InstructorSigners
 from podium_daemon.signers.page_registry import PageSignerRegistry
 from podium_daemon.web.calendar_feed import Face
 from podium_daemon.web.drafts import Drafts
-from podium_daemon.web.login import Caller
+from podium_daemon.web.login import Caller, language_asked
 from podium_daemon.web.metrics import Counted, nothing_counted
 from podium_daemon.web.problems import Problem
 from podium_daemon.web.series import SeriesDrafts
@@ -83,6 +83,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     partial: Callable[[], Mapping[str, Mapping[str, str]]] = dict
     counted: Callable[[], Sequence[Counted]] = nothing_counted
     calendar: Callable[[], Face] = Face
+    language: Callable[[], str] = lambda: "en"
     service_pubkey: Pubkey
     public_url: str
     connections: Callable[[], int] = lambda: 8_192
@@ -95,6 +96,14 @@ def _context(connection: HTTPConnection) -> Context:
 
 
 InContext = Annotated[Context, Depends(_context)]
+
+
+def _language(connection: HTTPConnection, context: InContext) -> str:
+    return language_asked(connection) or context.language()
+
+
+AskedLanguage = Annotated[str, Depends(_language)]
+"""The tag of the language that a call asks for (`Accept-Language`), else the service's."""
 
 
 async def signer_of(context: Context, pubkey: Pubkey) -> Caller:

@@ -17,6 +17,7 @@ import msgspec
 from fastapi import Depends, Request, Security
 from fastapi.dependencies.models import Dependant
 from fastapi.security.http import HTTPBase
+from starlette.requests import HTTPConnection
 
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.runtime.outcomes import Slug
@@ -261,7 +262,7 @@ class LoginDoor:
         return event
 
 
-def language_asked(request: Request) -> str | None:
+def language_asked(request: HTTPConnection) -> str | None:
     """The tag of the catalogue that a call asks for first (`Accept-Language`, RFC 9110, 12.5.4); None if for none."""
     header = request.headers.get("accept-language", "")[:_MAX_LANGUAGES_HEADER]
     asked: list[tuple[float, str]] = []

@@ -103,7 +103,34 @@ _TO_INSTRUCTORS: Final = {
     ),
 }
 
-SENTENCES: Final[Mapping[str, str]] = MappingProxyType(_REMINDERS | _ANSWERS | _INVITATIONS | _TO_INSTRUCTORS)
+_BEFORE_JOINING: Final = {
+    "This session may be recorded: picture, voice and shared screens of those who agree. You can withdraw at any time; "
+    "recording then pauses at once.": (
+        "Diese Veranstaltung kann aufgezeichnet werden: Bild, Stimme und geteilter Bildschirm von allen, die "
+        "zustimmen. Du kannst die Zustimmung jederzeit zurücknehmen; die Aufzeichnung wird dann sofort angehalten."
+    ),
+    "Who may see the recording: those who answered yes or maybe to this session, were invited or took part, and those "
+    "who lead it.": (
+        "Wer die Aufzeichnung sehen darf: wer zu dieser Veranstaltung Ja oder Vielleicht gesagt hat, eingeladen war "
+        "oder teilgenommen hat, und wer sie leitet."
+    ),
+    "Who may see the recording: anybody.": "Wer die Aufzeichnung sehen darf: alle.",
+    "When you join and leave is recorded by the host of this session. Your attendance (when, how long, completed or "
+    "not) is published on the relays under your public key (kind 31953): anybody can read it.": (
+        "Wann du kommst und gehst, zeichnet der Gastgeber dieser Veranstaltung auf. Deine Anwesenheit (wann, wie "
+        "lange, abgeschlossen oder nicht) wird unter deinem öffentlichen Schlüssel auf den Relays veröffentlicht: "
+        "alle können sie lesen."
+    ),
+    "When you join and leave is recorded by the host of this session. Your attendance record goes encrypted to you and "
+    "to the instructor; it is not published.": (
+        "Wann du kommst und gehst, zeichnet der Gastgeber dieser Veranstaltung auf. Dein Anwesenheitsnachweis geht"
+        " verschlüsselt an dich und an die Leitung; veröffentlicht wird er nicht."
+    ),
+}
+
+SENTENCES: Final[Mapping[str, str]] = MappingProxyType(
+    _REMINDERS | _ANSWERS | _INVITATIONS | _TO_INSTRUCTORS | _BEFORE_JOINING
+)
 
 # they follow "in" and "vor"
 COUNTED: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(

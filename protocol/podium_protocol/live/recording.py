@@ -16,6 +16,7 @@ import msgspec
 from podium_protocol.errors import LocalProtocolError
 from podium_protocol.events import Pubkey
 from podium_protocol.live.join_proof import Consent
+from podium_protocol.live.languages import LANGUAGES, N_
 from podium_protocol.live.lifecycle import SessionState
 from podium_protocol.live.session_spec import RecordingAccess, Visibility
 
@@ -98,7 +99,7 @@ class RoomToRecord(msgspec.Struct, frozen=True, kw_only=True):
         allowed: the model's `allowRecording`, as the instructor signed it.
         e2ee: the model's `e2eeRequired`.
         roster: who is in the room now; None where the engine does not say.
-        policy_hash: SHA-256 (hex) of the recording policy in force.
+        policy_hashes: SHA-256 (hex) of the recording policy in force, in each of its languages.
         answers: the newest signed answer of each person.
     """
 
@@ -106,13 +107,16 @@ class RoomToRecord(msgspec.Struct, frozen=True, kw_only=True):
     allowed: bool
     e2ee: bool
     roster: Collection[Pubkey] | None
-    policy_hash: str
+    policy_hashes: Collection[str]
     answers: Mapping[Pubkey, Consent | None]
 
 
-def agrees(answer: Consent | None, policy_hash: str) -> bool:
-    """Whether a person has signed yes to exactly this policy: a yes to another text is consent to something else."""
-    return answer is not None and answer.given and answer.policy_hash == policy_hash
+def agrees(answer: Consent | None, policy_hashes: Collection[str]) -> bool:
+    """Whether a person has signed yes to exactly this policy, in one of its languages.
+
+    A yes to another text is consent to something else.
+    """
+    return answer is not None and answer.given and answer.policy_hash in policy_hashes
 
 
 def objection(room: RoomToRecord) -> Objection | None:
@@ -127,7 +131,7 @@ def objection(room: RoomToRecord) -> Objection | None:
         return Objection(ObjectionReason.ROSTER_UNKNOWN)
     if not room.roster:
         return Objection(ObjectionReason.NOBODY_PRESENT)
-    missing = tuple(sorted(one for one in room.roster if not agrees(room.answers.get(one), room.policy_hash)))
+    missing = tuple(sorted(one for one in room.roster if not agrees(room.answers.get(one), room.policy_hashes)))
     return Objection(ObjectionReason.NOT_AGREED, missing) if missing else None
 
 
@@ -135,11 +139,11 @@ def objection(room: RoomToRecord) -> Objection | None:
 
 _AUDIENCE: Final[Mapping[RecordingAccess, str]] = MappingProxyType(
     {
-        RecordingAccess.PARTICIPANTS: (
+        RecordingAccess.PARTICIPANTS: N_(
             "Who may see the recording: those who answered yes or maybe to this session, were invited or took part, "
             "and those who lead it."
         ),
-        RecordingAccess.PUBLIC: "Who may see the recording: anybody.",
+        RecordingAccess.PUBLIC: N_("Who may see the recording: anybody."),
     }
 )
 
@@ -165,6 +169,32 @@ def access_of(session: Shown, agreed: str | None = RecordingAccess.PUBLIC) -> Re
     return RecordingAccess.PUBLIC
 
 
-def policy_for(session: Shown, words: str) -> str:
-    """The policy that people agree to: the service's own `words`, and who may see the recording of this session."""
-    return f"{words.rstrip()} {_AUDIENCE[access_of(session)]}"
+DEFAULT_POLICY: Final = N_(
+    "This session may be recorded: picture, voice and shared screens of those who agree. You can withdraw at any time; "
+    "recording then pauses at once."
+)
+
+
+def policy_words(words: str, german: str = "") -> dict[str, str]:
+    """The service's own words of its policy, by the tags of the languages in which there are any.
+
+    `words` are English, or the one text for all people; `german` may be empty: then the default's translation is used
+    where `words` are the default, and else there is no German text.
+    """
+    if not german and words == DEFAULT_POLICY:
+        german = LANGUAGES["de"].catalogue.gettext(DEFAULT_POLICY)
+    return {"en": words, **({"de": german} if german else {})}
+
+
+def policies_for(session: Shown, words: Mapping[str, str]) -> dict[str, str]:
+    """The policy that people agree to, by language: the service's own `words`, and who may see this recording.
+
+    Each text has its own hash, and a yes to one is as good as a yes to another.
+    """
+    audience = _AUDIENCE[access_of(session)]
+    return {tag: f"{text.rstrip()} {LANGUAGES[tag].catalogue.gettext(audience)}" for tag, text in words.items()}
+
+
+def policy_in(policies: Mapping[str, str], tag: str) -> str:
+    """The policy in a language; where there is none in it, the text for all people."""
+    return policies.get(tag) or policies["en"]

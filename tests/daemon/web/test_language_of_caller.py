@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 
+import msgspec
 import pytest
 from starlette.requests import Request
 
 from podium_daemon.web.login import WINDOW_SECONDS, language_asked
 from podium_protocol.keys import SecretKey
+from podium_protocol.live.recording import policy_words
 from podium_protocol.nips import nip98
 from podium_storage.languages import Languages
+from tests.daemon.services.rooms.test_rooms import live
 from tests.support.private import answer
 from tests.support.relays import new_key
 from tests.support.site import Site, as_json, site
@@ -88,3 +92,25 @@ async def test_a_call_that_is_refused_tells_nothing() -> None:
         headers = GERMAN | {"Authorization": nip98.write_header(login)}
         assert (await here.call("POST", "/api/login", headers=headers)).status_code == 401
         assert await language_of(here, key) is None
+
+
+async def test_the_recording_policy_is_read_and_signed_in_the_language_of_the_page() -> None:
+    """What is shown is the text whose hash is asked for, and a yes to either text is consent."""
+    async with site() as here:
+        words = policy_words("recorded", "aufgezeichnet")
+        rooms, recorder = here.here.rooms, here.here.recorder
+        rooms.settings = msgspec.structs.replace(rooms.settings, recording_policies=words)
+        recorder.settings = msgspec.structs.replace(recorder.settings, policies=words)
+        row = await live(here, recording_allowed=True)
+        hashes = set()
+        for language, begins in (("de", "aufgezeichnet Wer "), ("en", "recorded Who "), ("fr", "recorded Who ")):
+            key, path = new_key(), here.path_of(row, "join", "challenge")
+            asked = (await here.call("POST", path, headers={"Accept-Language": language})).json()
+            assert asked["recordingPolicy"].startswith(begins)
+            assert hashlib.sha256(asked["recordingPolicy"].encode()).hexdigest() == asked["recordingPolicyHash"]
+            assert (await here.join(key, row, challenge=asked, consent=True)).status_code == 200
+            assert await recorder.has_agreed(row, key.pubkey)
+            hashes.add(asked["recordingPolicyHash"])
+        assert hashes == recorder.policy_hashes(row)
+        recorder.settings = msgspec.structs.replace(recorder.settings, policies=policy_words("recorded"))
+        assert hashes > recorder.policy_hashes(row)

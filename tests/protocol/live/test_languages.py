@@ -91,7 +91,7 @@ def test_the_words_that_a_message_asks_for_are_understood() -> None:
         assert meaning_of(german.SENTENCES[word]) == word
     for english, translated in german.SENTENCES.items():
         for word in ("maybe", "stop all"):
-            if re.search(rf"(reply|with|or|,).* {word}\b", english, re.IGNORECASE):
+            if re.search(rf"\breply .*{word}\b", english, re.IGNORECASE):
                 assert german.SENTENCES[word] in translated
 
 

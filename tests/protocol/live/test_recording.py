@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 
 import msgspec
@@ -11,6 +12,7 @@ from podium_protocol.events import Pubkey
 from podium_protocol.live.join_proof import Consent
 from podium_protocol.live.lifecycle import SessionState
 from podium_protocol.live.recording import (
+    DEFAULT_POLICY,
     TRANSITIONS,
     IllegalStage,
     Objection,
@@ -21,7 +23,9 @@ from podium_protocol.live.recording import (
     agrees,
     moved,
     objection,
-    policy_for,
+    policies_for,
+    policy_in,
+    policy_words,
 )
 
 ADA, BEN = Pubkey("a" * 64), Pubkey("b" * 64)
@@ -32,7 +36,7 @@ ROOM = RoomToRecord(
     allowed=True,
     e2ee=False,
     roster=(ADA, BEN),
-    policy_hash=POLICY,
+    policy_hashes=(POLICY,),
     answers={ADA: YES, BEN: YES},
 )
 
@@ -72,7 +76,7 @@ def test_somebody_who_has_left_is_not_asked() -> None:
 
 def test_only_a_yes_to_this_policy_is_one() -> None:
     """A no, silence, and a yes to another text are not."""
-    assert [agrees(answer, POLICY) for answer in (YES, NO, OLD, None)] == [True, False, False, False]
+    assert [agrees(answer, (POLICY,)) for answer in (YES, NO, OLD, None)] == [True, False, False, False]
 
 
 def test_only_the_moves_of_the_table_are_possible() -> None:
@@ -119,10 +123,49 @@ def test_a_recording_is_public_only_where_everything_says_so(
     assert (access_of(_Session(said, visibility), agreed) == "public") is everything
 
 
+def test_a_yes_to_the_policy_in_another_of_its_languages_is_one() -> None:
+    """People in one room read it in German and in English, and no one of them has to sign it twice."""
+    german = "3" * 64
+    both = msgspec.structs.replace(ROOM, policy_hashes={POLICY, german})
+    answers = {ADA: YES, BEN: Consent(True, german)}
+    assert objection(msgspec.structs.replace(both, answers=answers)) is None
+    assert objection(msgspec.structs.replace(both, answers=answers | {BEN: OLD})) == Objection(
+        ObjectionReason.NOT_AGREED, (BEN,)
+    )
+
+
+def _in_english(session: _Session, words: str) -> str:
+    return policies_for(session, {"en": words})["en"]
+
+
 def test_the_policy_says_who_may_see_the_recording() -> None:
     """Other words for another audience: a yes to the one is none to the other."""
     words = "We record."
-    public, narrow = policy_for(_Session("public"), words), policy_for(_Session("participants"), words)
+    public, narrow = _in_english(_Session("public"), words), _in_english(_Session("participants"), words)
     assert public == "We record. Who may see the recording: anybody."
     assert narrow.startswith("We record. Who may see the recording: those who answered yes or maybe")
-    assert policy_for(_Session("public", "private"), words) == narrow
+    assert _in_english(_Session("public", "private"), words) == narrow
+
+
+def test_the_policy_is_in_one_language_throughout() -> None:
+    """The service's words and who may see the recording: in German for those who read German."""
+    policies = policies_for(_Session("public"), policy_words("We record.", "Wir zeichnen auf."))
+    assert policies == {
+        "en": "We record. Who may see the recording: anybody.",
+        "de": "Wir zeichnen auf. Wer die Aufzeichnung sehen darf: alle.",
+    }
+    assert policy_in(policies, "de") == policies["de"]
+
+
+def test_a_policy_of_the_services_own_is_not_replaced_by_a_translation_of_the_default() -> None:
+    """German readers are then shown the one text there is, and what they are shown is what they sign."""
+    assert set(policy_words(DEFAULT_POLICY)) == {"en", "de"}
+    policies = policies_for(_Session("public"), policy_words("We record."))
+    assert policy_in(policies, "de") == policies["en"]
+
+
+def test_old_consents_to_the_default_policy_stay_good() -> None:
+    """Its English text is, to the byte, the one that people have signed since the first version."""
+    policies = policies_for(_Session("participants"), policy_words(DEFAULT_POLICY))
+    signed = hashlib.sha256(policies["en"].encode()).hexdigest()
+    assert signed == "ad90a0f0371e943761cf20df420a8938919e84a3e6a84596a63b2c26a60798bd"

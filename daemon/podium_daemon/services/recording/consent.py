@@ -17,6 +17,7 @@ from podium_protocol import tags
 from podium_protocol.events import Pubkey, VerifiedEvent, verify_json
 from podium_protocol.live import fields
 from podium_protocol.live.join_proof import Consent, read_consent
+from podium_protocol.live.recording import agrees
 from podium_storage.database import Transaction
 from podium_storage.guests import author_of, guests_for
 from podium_storage.store import Store
@@ -53,9 +54,11 @@ class Consents:
         return frozenset(one.connection.pubkey for one in snapshot.present)
 
     async def answers(
-        self, session_address: str, people: Collection[Pubkey], policy_hash: str
+        self, session_address: str, people: Collection[Pubkey], policy_hashes: Collection[str]
     ) -> dict[Pubkey, SignedConsent]:
         """The signed yes of each person who agrees to this policy now; people who are missing do not agree.
+
+        `policy_hashes`: of its text in each language.
 
         Of a person who came by a link it is signed with the guest's key that speaks for them.
         """
@@ -74,7 +77,7 @@ class Consents:
             keys_of[guest.person or guest.pubkey].add(guest.pubkey)
         found: dict[Pubkey, SignedConsent] = {}
         for done, (pubkey, events) in enumerate(texts.items(), 1):
-            if (answer := _newest(keys_of[pubkey], events, policy_hash)) is not None:
+            if (answer := _newest(keys_of[pubkey], events, policy_hashes)) is not None:
                 found[Pubkey(pubkey)] = answer
             if done % _BATCH == 0:
                 await asyncio.sleep(0)
@@ -91,7 +94,9 @@ class Consents:
         ids = {row.event_id for row in known}
         await table.bulk_add([row for row in rows if row.event_id not in ids])
 
-    async def accept_answer(self, row: LiveSessionRow, event: VerifiedEvent, policy_hash: str) -> Consent | Rejection:
+    async def accept_answer(
+        self, row: LiveSessionRow, event: VerifiedEvent, policy_hashes: Collection[str]
+    ) -> Consent | Rejection:
         """Take an answer that a person signed after joining the room: a withdrawal, or a yes after a no."""
         consent = read_consent(event.tags)
         if tags.first(event.tags, "a") != row.session_address or consent is None or _is_ambiguous(event):
@@ -99,7 +104,7 @@ class Consents:
             step = 'Sign it with the tags ["a", session] and ["recording_consent", "yes" or "no", hash of the policy].'
             return Rejection(Slug.BAD_CONSENT, detail, step)
         # a person who withdraws consent need not have read the newest text
-        if consent.given and consent.policy_hash != policy_hash:
+        if consent.given and consent.policy_hash not in policy_hashes:
             return Rejection(
                 Slug.POLICY_CHANGED, "the recording policy is another one by now", "Read it and answer again."
             )
@@ -122,9 +127,9 @@ def hash_of(policy: str) -> str:
     return hashlib.sha256(policy.encode()).hexdigest()
 
 
-def _newest(keys: Collection[str], events: Collection[str], policy_hash: str) -> SignedConsent | None:
+def _newest(keys: Collection[str], events: Collection[str], policy_hashes: Collection[str]) -> SignedConsent | None:
     answers = [answer for text in events if (answer := _read(text)) is not None]
-    fitting = [one for one in answers if one.event.pubkey in keys and one.consent == Consent(True, policy_hash)]
+    fitting = [one for one in answers if one.event.pubkey in keys and agrees(one.consent, policy_hashes)]
     return max(fitting, key=lambda one: one.event.created_at, default=None)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Collection, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,7 +29,7 @@ from podium_daemon.services.recording.tracks import Tracks
 from podium_daemon.services.recording.work import RecordingWork, WorkSettings
 from podium_protocol.events import Pubkey, VerifiedEvent
 from podium_protocol.live.lifecycle import SessionState
-from podium_protocol.live.recording import RecordingStage, policy_for
+from podium_protocol.live.recording import RecordingStage, policies_for, policy_in
 from podium_storage.changes import Batch
 from podium_storage.store import Store
 from podium_storage.table.models import LiveSessionRow, RecordingConsentRow, RecordingRow, RoomMemberRow
@@ -46,9 +46,9 @@ _ENGINE_ENDED: Final = "the engine ended it"
 
 
 class RecordingSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """`policy`: the text that people agree to; a sentence on who may see the recording is added to it."""
+    """`policies`: the text that people agree to, by language; who may see the recording is added to each."""
 
-    policy: str
+    policies: Mapping[str, str]
     work: WorkSettings = WorkSettings()
 
 
@@ -85,7 +85,7 @@ class Recorder:
             ledger=ledger,
             consents=self._consents,
             tracks=tracks,
-            policy=lambda session: self.policy(session)[0],
+            policy_hashes=self.policy_hashes,
             notify=notify,
             clock=clock,
         )
@@ -134,10 +134,18 @@ class Recorder:
         """Whether this engine records at all."""
         return self._engine.capabilities.record
 
-    def policy(self, row: LiveSessionRow) -> tuple[str, str]:
-        """The text that people of a session agree to, and its SHA-256."""
-        text = policy_for(row, self.settings.policy)
+    def policy(self, row: LiveSessionRow, language: str) -> tuple[str, str]:
+        """The text that people of a session agree to who read this language, and its SHA-256."""
+        text = policy_in(self.policies(row), language)
         return text, hash_of(text)
+
+    def policies(self, row: LiveSessionRow) -> dict[str, str]:
+        """The texts that people of a session agree to, by language."""
+        return policies_for(row, self.settings.policies)
+
+    def policy_hashes(self, row: LiveSessionRow) -> frozenset[str]:
+        """The SHA-256 of each of the texts: a signed yes to any of them is consent."""
+        return frozenset(map(hash_of, self.policies(row).values()))
 
     async def session(self, session_address: str) -> LiveSessionRow | None:
         """Read the session."""
@@ -158,7 +166,7 @@ class Recorder:
 
     async def has_agreed(self, row: LiveSessionRow, person: Pubkey) -> bool:
         """Whether this person agrees to the policy in force, in the room or not."""
-        return person in await self._consents.answers(row.session_address, [person], self.policy(row)[1])
+        return person in await self._consents.answers(row.session_address, [person], self.policy_hashes(row))
 
     async def undecided(self, row: LiveSessionRow) -> list[Pubkey]:
         """The people in the room who have not agreed; the instructor or a co-host decides what to do."""
@@ -191,7 +199,7 @@ class Recorder:
 
     async def answer(self, row: LiveSessionRow, event: VerifiedEvent) -> Rejection | None:
         """Take a participant's signed answer from inside the room. A no pauses the recording before this returns."""
-        taken = await self._consents.accept_answer(row, event, self.policy(row)[1])
+        taken = await self._consents.accept_answer(row, event, self.policy_hashes(row))
         if isinstance(taken, Rejection):
             return taken
         if not taken.given:

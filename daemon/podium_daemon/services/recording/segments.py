@@ -14,7 +14,7 @@ import structlog
 from podium_daemon.conference.engine import ConferenceEngine, EngineUnavailable, RoomId
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.runtime.outcomes import Rejection, slug_of
-from podium_daemon.services.recording.consent import Consents, SignedConsent, hash_of
+from podium_daemon.services.recording.consent import Consents, SignedConsent
 from podium_daemon.services.recording.ledger import RecordingLedger
 from podium_daemon.services.recording.tracks import Tracks
 from podium_protocol.events import Pubkey
@@ -68,21 +68,21 @@ class Segments:
         ledger: RecordingLedger,
         consents: Consents,
         tracks: Tracks,
-        policy: Callable[[LiveSessionRow], str],
+        policy_hashes: Callable[[LiveSessionRow], frozenset[str]],
         notify: Notify,
         clock: Clock,
     ) -> None:
-        """`policy` returns the text in force that people of a session agree to."""
+        """`policy_hashes` returns the hashes of the texts in force, one of which people of a session agree to."""
         self._engine = engine
         self._ledger = ledger
         self._consents = consents
         self._tracks = tracks
-        self._policy = policy
+        self._policy_hashes = policy_hashes
         self._notify = notify
         self._clock = clock
         self._live: set[str] = set()
         self._only: dict[str, frozenset[Pubkey]] = {}  # the people whom the engine records; all of them agree
-        self._agreed: dict[str, str] = {}  # the text to which they agreed
+        self._agreed: dict[str, frozenset[str]] = {}  # the texts to which they agreed, by their hashes
 
     def is_active(self, session_address: str) -> bool:
         """Whether a session is being recorded: newcomers must then agree before they enter."""
@@ -170,7 +170,7 @@ class Segments:
             await self._ledger.change(recording, RecordingStage.PAUSED, **undone)
             return begun
         self._only[row.session_address] = frozenset(answers)
-        self._agreed[row.session_address] = self._policy(row)
+        self._agreed[row.session_address] = self._policy_hashes(row)
         return None
 
     async def _check(self, row: RecordingRow, session: LiveSessionRow, doubtful: frozenset[str] | None) -> None:
@@ -181,7 +181,9 @@ class Segments:
         roster = await self._consents.roster(session)
         if roster is None:
             return  # the people who were there had agreed, and no person enters without agreeing
-        if self._agreed.get(row.session_address) != self._policy(session):  # the session's policy has changed since
+        if self._agreed.get(row.session_address) != self._policy_hashes(
+            session
+        ):  # the session's policy has changed since
             doubtful = None
         recorded = self._only.get(row.session_address, frozenset())
         to_check = roster if doubtful is None else roster & doubtful
@@ -190,7 +192,7 @@ class Segments:
         if found is not None and found.reason is not ObjectionReason.NOBODY_PRESENT:
             await self.pause(row.session_address, _refusal(found, len(roster)).detail, WITHDRAWN)
             return
-        self._agreed[row.session_address] = self._policy(session)
+        self._agreed[row.session_address] = self._policy_hashes(session)
         if not recorded.issuperset(answers):
             await self._write(row, None, answers, takes=row.takes, access=row.access)
             await self._engine.start_recording(_room_of(session), only=sorted(recorded.union(answers)))
@@ -250,14 +252,14 @@ class Segments:
         self, row: LiveSessionRow, roster: frozenset[Pubkey] | None
     ) -> tuple[RoomToRecord, dict[Pubkey, SignedConsent]]:
         session = await self._ledger.session(row.session_address) or row
-        policy_hash = hash_of(self._policy(session))
-        answers = await self._consents.answers(row.session_address, roster or (), policy_hash)
+        policy_hashes = self._policy_hashes(session)
+        answers = await self._consents.answers(row.session_address, roster or (), policy_hashes)
         room = RoomToRecord(
             state=SessionState(session.state),
             allowed=session.allow_recording,
             e2ee=session.e2ee_required,
             roster=roster,
-            policy_hash=policy_hash,
+            policy_hashes=policy_hashes,
             answers={one: answer.consent for one, answer in answers.items()},
         )
         return room, answers

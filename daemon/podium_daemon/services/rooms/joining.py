@@ -27,17 +27,18 @@ from podium_protocol.live.join_proof import (
     RefusalReason,
     check_join_proof,
 )
+from podium_protocol.live.languages import ENGLISH, N_, Language
 from podium_protocol.live.session import Visibility
 from podium_storage.database import Transaction
 from podium_storage.guests import guest_in, guests_for, speaks_for
 from podium_storage.store import Store
 from podium_storage.table.models import LiveSessionRow, RoomMemberRow
 
-_PUBLISHED: Final = (
+_PUBLISHED: Final = N_(
     "When you join and leave is recorded by the host of this session. Your attendance (when, how long, completed or "
     "not) is published on the relays under your public key (kind 31953): anybody can read it."
 )
-_SEALED: Final = (
+_SEALED: Final = N_(
     "When you join and leave is recorded by the host of this session. Your attendance record goes encrypted to you and "
     "to the instructor; it is not published."
 )
@@ -70,7 +71,14 @@ class Joining:
         )
 
     def challenge(
-        self, row: LiveSessionRow, url: str, *, recording_policy: str, notice: str, has_key: bool
+        self,
+        row: LiveSessionRow,
+        url: str,
+        *,
+        recording_policy: str,
+        notice: str,
+        has_key: bool,
+        language: Language = ENGLISH,
     ) -> JoinChallenge:
         """Make a nonce with all that the proof must answer; the policy is shown if recording is allowed.
 
@@ -80,6 +88,7 @@ class Joining:
         is_sealed = not has_key or private.seals_attendance(row)
         now = int(self._clock.now())
         policy = recording_policy if row.allow_recording else ""
+        attendance = language.catalogue.gettext(_SEALED if is_sealed else _PUBLISHED)
         challenge = JoinChallenge(
             url=url,
             nonce="",
@@ -88,7 +97,7 @@ class Joining:
             expires_at=now + WINDOW,
             recording_policy=policy,
             recording_policy_hash=hashlib.sha256(policy.encode()).hexdigest() if policy else "",
-            notice=f"{_SEALED if is_sealed else _PUBLISHED} {notice}".rstrip(),
+            notice=f"{attendance} {notice}".rstrip(),
             own_notice=notice,
             attendance=Visibility.PRIVATE if is_sealed else Visibility.PUBLIC,
         )

@@ -30,8 +30,9 @@ from podium_daemon.services.rooms.room_messages import RoomKeys, RoomSpotlight, 
 from podium_daemon.services.rooms.seating import RoomSettings, Seating
 from podium_protocol.events import Pubkey, VerifiedEvent
 from podium_protocol.live.admission import AwaitDoor, Refuse
+from podium_protocol.live.languages import language_of
 from podium_protocol.live.lifecycle import OVER
-from podium_protocol.live.recording import policy_for
+from podium_protocol.live.recording import policies_for, policy_in
 from podium_storage.changes import Batch
 from podium_storage.errors import StoreDamaged, StoreError
 from podium_storage.guests import author_of
@@ -173,11 +174,22 @@ class Rooms:
 
     # -- joining
 
-    async def challenge(self, row: LiveSessionRow, url: str, *, has_key: bool = True) -> JoinChallenge:
-        """Make a nonce with all that the proof must answer; valid for 60 s and one join."""
+    async def challenge(
+        self, row: LiveSessionRow, url: str, *, has_key: bool = True, language: str = "en"
+    ) -> JoinChallenge:
+        """Make a nonce with all that the proof must answer; valid for 60 s and one join.
+
+        `language`: the tag of the one in which the person reads what they agree to.
+        """
         given = self.settings
-        policy = policy_for(row, given.recording_policy)
-        return self._joining.challenge(row, url, recording_policy=policy, notice=given.notice, has_key=has_key)
+        return self._joining.challenge(
+            row,
+            url,
+            recording_policy=policy_in(policies_for(row, given.recording_policies), language),
+            notice=given.notice,
+            has_key=has_key,
+            language=language_of(language),
+        )
 
     async def ask_name(self, row: LiveSessionRow, person: Pubkey | None, name: str) -> Rejection | None:
         """Why a person could not have this name in a session, or None; asked before they sign a join with it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 import msgspec
@@ -44,7 +44,7 @@ class RoomSettings(msgspec.Struct, frozen=True, kw_only=True):
     door: DoorPolicy
     resume: int
     notice: str
-    recording_policy: str
+    recording_policies: Mapping[str, str]
     room_of: Callable[[LiveSessionRow], RoomSpec]
     greeting: float = 10.0
 

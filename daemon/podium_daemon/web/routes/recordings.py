@@ -22,14 +22,16 @@ from podium_daemon.api.recordings import (
     ConsentEventOut,
     ConsentEventsOut,
     PlayedIn,
+    PolicyOut,
     RecordingRunOut,
     RecordingsOut,
     SeenOut,
     WatchingOut,
 )
 from podium_daemon.runtime.outcomes import Slug
+from podium_daemon.services.recording.consent import hash_of
 from podium_daemon.services.recording.watching import Viewer
-from podium_daemon.web.context import Context, InContext, forbidden, granted, signer_of
+from podium_daemon.web.context import AskedLanguage, Context, InContext, forbidden, granted, signer_of
 from podium_daemon.web.login import AnyCaller, Caller, KeyCaller, OptionalCaller, SignedCall
 from podium_daemon.web.problems import Problem
 from podium_daemon.web.strict_json import StrictRoute
@@ -53,14 +55,16 @@ _player = HTTPBase(scheme="Podium", scheme_name="Player", description="The secre
 
 
 @router.get(f"{_SESSION}/recording")
-async def show_recording(context: InContext, caller: OptionalCaller, reference: str) -> RecordingsOut:
+async def show_recording(
+    context: InContext, caller: OptionalCaller, reference: str, language: AskedLanguage
+) -> RecordingsOut:
     """The recordings of a session, one for each run of it. Participants also see how many people
     are in it and how many consents are kept, instructor and co-hosts why one failed.
     """
     row = await context.views.resolve(reference, caller)
     in_charge = leads(row, caller)
     takes_part = caller is not None and await context.watching.takes_part(row, _viewer(caller))
-    policy, policy_hash = context.recorder.policy(row)
+    policy, policy_hash = context.recorder.policy(row, language)
     return RecordingsOut(
         is_recording=context.recorder.is_recording(row.session_address),
         policy=policy,
@@ -83,47 +87,61 @@ async def answer_recording_policy(context: InContext, call: SignedCall, referenc
 
 
 @router.post(f"{_SESSION}/recording/retry")
-async def retry_recording(context: InContext, caller: KeyCaller, reference: str) -> RecordingsOut:
+async def retry_recording(
+    context: InContext, caller: KeyCaller, reference: str, language: AskedLanguage
+) -> RecordingsOut:
     """Make a failed recording again from the tracks that were kept."""
     row = await _led(context, reference, caller)
     granted(await context.recorder.retry(row))
-    return await show_recording(context, caller, reference)
+    return await show_recording(context, caller, reference, language)
 
 
 @router.post(f"{_SESSION}/recording/publish")
-async def publish_recording(context: InContext, caller: KeyCaller, reference: str) -> RecordingsOut:
+async def publish_recording(
+    context: InContext, caller: KeyCaller, reference: str, language: AskedLanguage
+) -> RecordingsOut:
     """Publish a recording that was reviewed, or withdrawn before: links are written, and people are told."""
     row = await _led(context, reference, caller)
     granted(await context.recorder.publish(row))
-    return await show_recording(context, caller, reference)
+    return await show_recording(context, caller, reference, language)
 
 
 @router.post(f"{_SESSION}/recording/unpublish")
-async def unpublish_recording(context: InContext, caller: KeyCaller, reference: str) -> RecordingsOut:
+async def unpublish_recording(
+    context: InContext, caller: KeyCaller, reference: str, language: AskedLanguage
+) -> RecordingsOut:
     """Withdraw the recording: its links are removed, and only instructor and co-hosts can see it."""
     row = await _led(context, reference, caller)
     granted(await context.recorder.unpublish(row))
-    return await show_recording(context, caller, reference)
+    return await show_recording(context, caller, reference, language)
 
 
 @router.post(f"{_SESSION}/recording/delete")
-async def delete_recording(context: InContext, caller: KeyCaller, reference: str) -> RecordingsOut:
+async def delete_recording(
+    context: InContext, caller: KeyCaller, reference: str, language: AskedLanguage
+) -> RecordingsOut:
     """Delete the recording for good: the file, here and on Blossom, and every link. People who knew of it are told."""
     row = await _led(context, reference, caller)
     granted(await context.recorder.delete(row))
-    return await show_recording(context, caller, reference)
+    return await show_recording(context, caller, reference, language)
 
 
 @router.get(f"{_SESSION}/recording/consents")
-async def list_recording_consents(context: InContext, caller: KeyCaller, reference: str) -> ConsentEventsOut:
+async def list_recording_consents(
+    context: InContext, caller: KeyCaller, reference: str, language: AskedLanguage
+) -> ConsentEventsOut:
     """The signed answers that are kept with the recording, for instructor and co-hosts."""
     row = await _led(context, reference, caller)
-    policy, policy_hash = context.recorder.policy(row)
+    policy, policy_hash = context.recorder.policy(row, language)
     rows = await context.recorder.evidence(row)
     return ConsentEventsOut(
         lesson_id=row.session_address,
         policy=policy,
         policy_hash=policy_hash,
+        policies=tuple(
+            PolicyOut(language=tag, policy=text, policy_hash=hash_of(text))
+            for tag, text in context.recorder.policies(row).items()
+        ),
         consents=tuple(_consent(one) for one in rows),
     )
 

@@ -30,7 +30,7 @@ from podium_daemon.conference.engine import Support, TrackKind
 from podium_daemon.conference.seats import SocketGone
 from podium_daemon.runtime.outcomes import Slug
 from podium_daemon.services.rooms.entry import Guest
-from podium_daemon.web.context import Context, InContext, forbidden, granted, signer_of
+from podium_daemon.web.context import AskedLanguage, Context, InContext, forbidden, granted, signer_of
 from podium_daemon.web.login import Caller, InLoginDoor, InLogins, KeyCaller, OptionalCaller
 from podium_daemon.web.problems import Problem
 from podium_daemon.web.routes.login import signed_in
@@ -85,11 +85,14 @@ router = APIRouter(prefix="/api/sessions/{reference}", tags=["room"], route_clas
 
 
 @router.post("/join/challenge")
-async def create_join_challenge(context: InContext, caller: OptionalCaller, reference: str) -> ChallengeOut:
+async def create_join_challenge(
+    context: InContext, caller: OptionalCaller, reference: str, language: AskedLanguage
+) -> ChallengeOut:
     """A nonce and the recording policy, for the join proof. Good for 60 s and for one join; signed if it is private."""
     row = await context.views.resolve(reference, caller)
     url = _join_url(context, row)
-    given = granted(await context.rooms.challenge(row, url, has_key=caller is None or caller.has_key))
+    has_key = caller is None or caller.has_key
+    given = granted(await context.rooms.challenge(row, url, has_key=has_key, language=language))
     return ChallengeOut(
         url=given.url,
         method="POST",

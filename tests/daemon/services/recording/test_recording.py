@@ -219,7 +219,7 @@ class TestNewcomers:
         async with studio() as here:
             await here.sit()
             await here.record()
-            here.here.recorder.settings = RecordingSettings(policy="another text")
+            here.here.recorder.settings = RecordingSettings(policies={"en": "another text"})
             await here.look()
             assert (await here.recording()).state == "paused"
 

@@ -32,6 +32,8 @@ from tests.support.soon import soon
 from tests.support.until import until
 from tests.support.world import EVERYTHING, new_key
 
+POLICIES = {"en": "recorded"}
+
 
 def file_of(here: Studio, row: RecordingRow) -> Path:
     """The finished file."""
@@ -171,7 +173,7 @@ class TestFile:
             ada = new_key()
             here.engine.cameras = {ada.pubkey}
             work = WorkSettings(layout=Layout.GRID)
-            here.here.recorder.settings = RecordingSettings(policy="recorded", work=work)
+            here.here.recorder.settings = RecordingSettings(policies=POLICIES, work=work)
             row = await here.recorded(1, ada)
             assert row.media_type == "video/webm"
             assert Finished(file_of(here, row)).codecs == ["vp8", "opus"]
@@ -179,7 +181,9 @@ class TestFile:
     async def test_tracks_can_be_kept(self) -> None:
         """`recording.keep_tracks` leaves everybody's own track beside the file."""
         async with studio() as here:
-            here.here.recorder.settings = RecordingSettings(policy="recorded", work=WorkSettings(keep_tracks=True))
+            here.here.recorder.settings = RecordingSettings(
+                policies={"en": "recorded"}, work=WorkSettings(keep_tracks=True)
+            )
             row = await here.recorded(1)
             assert list((here.folder / "work" / str(row.id)).glob("*/tracks.json"))
 
@@ -243,7 +247,7 @@ class TestCrashes:
         async with studio() as here:
             here.engine.cameras = {here.here.instructor.pubkey}
             work = WorkSettings(layout=Layout.GRID)
-            here.here.recorder.settings = RecordingSettings(policy="recorded", work=work)
+            here.here.recorder.settings = RecordingSettings(policies=POLICIES, work=work)
             await here.sit(here.here.instructor)
             await here.record()
             await here.here.clock.advance(60)
@@ -311,11 +315,13 @@ class TestFailures:
     async def test_a_recording_that_is_too_large_fails_and_can_be_tried_again(self) -> None:
         """With more room allowed the same tracks become the recording."""
         async with studio() as here:
-            here.here.recorder.settings = RecordingSettings(policy="recorded", work=WorkSettings(max_megabytes=0))
+            here.here.recorder.settings = RecordingSettings(
+                policies={"en": "recorded"}, work=WorkSettings(max_megabytes=0)
+            )
             row = await here.recorded(1)
             assert (row.state, row.url) == ("failed", None)
             assert "max_megabytes" in (row.reason or "")
-            here.here.recorder.settings = RecordingSettings(policy="recorded")
+            here.here.recorder.settings = RecordingSettings(policies=POLICIES)
             assert await here.here.recorder.retry(await here.session()) is None
             assert (await here.session()).recording_state == "pending"
             again = await here.make()
@@ -484,7 +490,7 @@ class TestReview:
         """A recording for anybody that waits for a look."""
         async with studio() as here:
             here.here.signing.keys[here.here.instructor.pubkey] = here.here.instructor
-            here.here.recorder.settings = RecordingSettings(policy="recorded", work=WorkSettings(review=True))
+            here.here.recorder.settings = RecordingSettings(policies=POLICIES, work=WorkSettings(review=True))
             yield here
 
     async def answered(self, here: Studio) -> SecretKey:

@@ -15,7 +15,7 @@ from podium_daemon.services.recording.recording import RecordingSettings
 from podium_daemon.services.recording.work import WorkSettings
 from podium_protocol.events import VerifiedEvent, verify_json
 from podium_protocol.keys import SecretKey
-from podium_protocol.live.recording import policy_for
+from podium_protocol.live.recording import policies_for
 from podium_protocol.nips import nip98
 from podium_storage.table.models import LiveSessionRow, RecordingRow
 from tests.support.recording import POLICY, Studio, hash_of, studio
@@ -34,7 +34,7 @@ async def stage(**fields: object) -> AsyncIterator[tuple[Site, Studio]]:
 async def answered(here: Site, key: SecretKey, row: LiveSessionRow, *, given: bool) -> httpx.Response:
     """Answer the policy from inside the room, with one signed call."""
     path = here.path_of(row, "recording", "consent")
-    answer = ("recording_consent", "yes" if given else "no", hash_of(policy_for(row, POLICY)))
+    answer = ("recording_consent", "yes" if given else "no", hash_of(policies_for(row, {"en": POLICY})["en"]))
     draft = nip98.write(key.pubkey, here.base + path, "POST", None, here.here.now, (("a", row.session_address), answer))
     header = {"Authorization": nip98.write_header(signed(key, draft))}
     return await here.client.post(here.base + path, headers=header)
@@ -124,9 +124,9 @@ class TestEvidence:
             assert (event.pubkey, kept["given"], kept["policyHash"]) == (
                 key.pubkey,
                 True,
-                hash_of(policy_for(row, POLICY)),
+                hash_of(policies_for(row, {"en": POLICY})["en"]),
             )
-            assert found["policy"] == policy_for(row, POLICY)
+            assert found["policy"] == policies_for(row, {"en": POLICY})["en"]
 
     async def test_they_are_not_for_everybody(self) -> None:
         """The instructor is told who was recorded."""
@@ -342,7 +342,7 @@ class TestActs:
         """Each answers with how it stands then; nobody else may; the file is for others only while it is published."""
         async with stage() as (here, recording):
             work = WorkSettings(review=True)
-            recording.here.recorder.settings = RecordingSettings(policy=POLICY, work=work)
+            recording.here.recorder.settings = RecordingSettings(policies={"en": POLICY}, work=work)
             row = await recording.recorded(1)
             file, lead = f"/recordings/{row.sha256}.webm", here.here.instructor
             path = here.path_of(await recording.session(), "recording")

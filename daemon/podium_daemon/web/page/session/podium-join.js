@@ -4,7 +4,7 @@
 import { exactNow } from "../core/api.js";
 import { keptName } from "../core/login.js";
 import { action, freshId, h, setText, show, webUrl } from "../core/dom.js";
-import { describe, has, language, t } from "../core/i18n.js";
+import { describe, has, t } from "../core/i18n.js";
 import "../room/podium-devices.js";
 import { hasMedia } from "../room/media.js";
 import { OtherTab } from "../room/other-tab.js";
@@ -95,8 +95,9 @@ export class PodiumJoin extends HTMLElement {
     show(this.ownNotice, challenge.ownNotice !== "");
     setText(this.policy, challenge.recordingPolicy);
     show(this.recording, challenge.recordingPolicy !== "");
-    setText(this.audience, t(`consent.access.${this.client.session?.recordingAccess ?? "participants"}`));
-    show(this.audience, language !== "en"); // the policy says it in English
+    const audience = t(`consent.access.${this.client.session?.recordingAccess ?? "participants"}`);
+    setText(this.audience, audience);
+    show(this.audience, !challenge.recordingPolicy.endsWith(audience)); // it does, unless it is in another language
     for (const radio of this.radios) Object.assign(radio, { checked: false, required: challenge.recordingPolicy !== "" });
     show(this.naming, this.client.isNameless);
     this.name.value = this.client.isNameless ? keptName() : "";
