@@ -198,7 +198,7 @@ TABLE: Final[Mapping[str, Row]] = {
             daemon.parts.rooms.rooms.settings.door.doors_before,
             daemon.parts.rooms.rooms._keeper.policy.doors_before,
             daemon.parts.relays.syncer.doors,
-            daemon.web.context.views._doors(),
+            daemon.web.context.views.sessions._doors(),
         ),
     ),
     "lifecycle.no_show": Row(7, _lifecycle("no_show_after")),
