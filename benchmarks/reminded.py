@@ -201,7 +201,8 @@ async def _until_state(here: RunningDaemon, state: LedgerState, count: int) -> N
 
 async def _sent(here: RunningDaemon, people: int, since: float) -> Figures:
     """Watch until the relay's last OK is stored; `since`: when the messages are due."""
-    watch, done = _Watch(lambda: here.daemon.parts.relays.judges.pids), 0
+    parts, done = here.daemon.parts, 0
+    watch = _Watch(lambda: (*parts.relays.judges.pids, *parts.messages.wrapping.pids))
     with here.store.changes.subscribe(outbox_module.TABLE) as changes:
         while done < people:
             await changes.wait()

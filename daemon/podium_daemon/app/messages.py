@@ -17,6 +17,7 @@ from podium_daemon.services.reminders.replies import Replies
 from podium_daemon.services.reminders.sending import ReminderSettings
 from podium_daemon.services.seats.rsvps import SeatService
 from podium_daemon.writers.gift_wrapper import Wrapper
+from podium_daemon.writers.wrapping import MessageWrapping
 
 
 class MessageParts(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,6 +25,7 @@ class MessageParts(msgspec.Struct, frozen=True, kw_only=True):
 
     replies: Replies
     rsvps: SeatService
+    wrapping: MessageWrapping
     sender: PrivateSender
     reminders: ReminderService
 
@@ -39,6 +41,7 @@ def build_messages(core: Core, mirror: MirrorParts, private: PrivateParts, relay
     relays.gift_wraps.deliver = replies.handle_wraps
     # not before all `stop` messages of the past are read
     may_write = AllRead(replies.caught_up, relays.gift_wraps.remembered)
+    wrapping = MessageWrapping(core.signer.secret, core.clock, core.random_bytes)
     return MessageParts(
         replies=replies,
         rsvps=SeatService(
@@ -48,14 +51,14 @@ def build_messages(core: Core, mirror: MirrorParts, private: PrivateParts, relay
             past=replies.caught_up,
             since=core.since,
         ),
+        wrapping=wrapping,
         sender=PrivateSender(
-            core.signer.secret,
+            wrapping,
             store=core.store,
             mirror=mirror.mirror,
             outbox=mirror.outbox,
             own_inbox=core.dm_relays,
             clock=core.clock,
-            random_bytes=core.random_bytes,
             past=may_write,
             lists_read=relays.lists_read,
             asked_by=relays.asked_by,
@@ -65,7 +68,7 @@ def build_messages(core: Core, mirror: MirrorParts, private: PrivateParts, relay
             store=core.store,
             mirror=mirror.mirror,
             outbox=mirror.outbox,
-            wrapper=_build_wrapper(core, relays),
+            wrapper=_build_wrapper(core, relays, wrapping),
             clock=core.clock,
             past=may_write,
             lists_read=relays.lists_read,
@@ -102,13 +105,12 @@ def _build_explanations(core: Core, mirror: MirrorParts, private: PrivateParts, 
     )
 
 
-def _build_wrapper(core: Core, relays: RelayParts) -> Wrapper:
+def _build_wrapper(core: Core, relays: RelayParts, wrapping: MessageWrapping) -> Wrapper:
     return Wrapper(
-        core.signer.secret,
+        wrapping,
         policy=policies.reminder_policy(core.config),
         link_of=core.link_of,
         clock=core.clock,
-        random_bytes=core.random_bytes,
         asked_by=relays.asked_by,
         most_work=core.most_work,
     )

@@ -51,7 +51,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
         own_relay = [] if relays.embedded is None else [relays.embedded]
         return [
             *own_relay,
-            relays.judges,
+            (relays.judges, messages.wrapping),
             relays.pool,
             (relays.syncer, relays.outbox_model, relays.gift_wraps, people.publisher, self.rooms.engine),
             (

@@ -89,6 +89,9 @@ class Worker:
             self._writer.write(framed(task))
             async with asyncio.timeout(_ANSWER_WITHIN), self._turn:
                 return await self._read()
+        except BaseException:
+            self.kill()  # its answer may still come, and must not be taken for that to another batch
+            raise
         finally:
             self.in_hand -= 1
 

@@ -9,22 +9,22 @@ from typing import Final, Protocol, TypeVar
 import msgspec
 
 from podium_daemon.runtime.clock import Clock
+from podium_daemon.writers.wrapping import MessageWrapping
+from podium_daemon.writers.wrapping_child import WrapOrder
 from podium_protocol import kinds
 from podium_protocol.events import Pubkey, Rejected, SignedEvent, UnsignedEvent, VerifiedEvent, verify_json
 from podium_protocol.filters import Filter
-from podium_protocol.keys import SecretKey
 from podium_protocol.live import message_texts as texts
 from podium_protocol.live.languages import language_of
 from podium_protocol.live.reminders import ReminderMessage, ReminderPolicy, is_start_in_time
 from podium_protocol.live.rsvp import RsvpStatus
-from podium_protocol.nips import nip17, nip44, nip59
+from podium_protocol.nips import nip17
 from podium_protocol.nips.nip11 import NOTHING_ASKED, RequiredByRelays
 from podium_storage.mirror.queries import EventQueries
 from podium_storage.table.models import LedgerRow, LiveSessionRow, RsvpRow
 
 _PER_QUERY = 1_000
 _MINUTES_BACK = 60
-_KEPT_KEYS = 20_000  # conversation keys of recipients: 35 us each to make, and each recipient gets several messages
 
 
 class LinkOf(Protocol):
@@ -87,36 +87,37 @@ class Wrapper:
 
     def __init__(
         self,
-        secret: SecretKey,
+        wrapping: MessageWrapping,
         *,
         policy: ReminderPolicy,
         link_of: LinkOf,
         clock: Clock,
-        random_bytes: Callable[[int], bytes],
         asked_by: AskedBy = nothing_asked,
         most_work: Callable[[], int] = lambda: 0,
     ) -> None:
         """`asked_by`: what recipients' relays ask of a wrap; `most_work`: the most bits of work that are done."""
         self.most_work = most_work
         self.asked_by = asked_by
-        self._secret = secret
+        self._wrapping = wrapping
         self.policy = policy
         self._link_of = link_of
         self._clock = clock
-        self._random_bytes = random_bytes
-        self._keys: dict[str, bytes] = {}
 
-    def wrap(
+    def order(
         self, row: LedgerRow, session: LiveSessionRow, rsvp: RsvpRow | None, asked: RequiredByRelays = NOTHING_ASKED
-    ) -> Wrapped:
-        """Render, seal and wrap one message as `asked`; about 0.4 ms, and the work that is asked for (see `made`).
+    ) -> WrapOrder:
+        """Render one message, to be sealed and wrapped as `asked` (`wrap_all`).
 
         It is written in the row's language, and the caller stores both: whatever the person reads later, the message
         can then be written again word for word.
         A late message names the time that really remains.
         """
         now = int(self._clock.now())
-        return self._wrapped(self._rumor(row, session, rsvp, now), row, session, now, asked)
+        return self._order(self._rumor(row, session, rsvp, now), row, session, now, asked)
+
+    async def wrap_all(self, orders: Sequence[WrapOrder]) -> list[SignedEvent]:
+        """Seal and wrap messages, in worker processes if they are many; the wraps are in the order of the orders."""
+        return await self._wrapping.wrap_all(orders)
 
     def wrap_again(
         self, row: LedgerRow, session: LiveSessionRow, rsvp: RsvpRow | None, asked: RequiredByRelays
@@ -129,7 +130,7 @@ class Wrapper:
         for written_at in self._times_of_writing(row, now):
             rumor = self._rumor(row, session, rsvp, written_at)
             if rumor.id == row.rumor_id:
-                return self._wrapped(rumor, row, session, now, asked)
+                return Wrapped(self._wrapping.wrap(self._order(rumor, row, session, now, asked)), rumor.id)
         return None
 
     def _times_of_writing(self, row: LedgerRow, now: int) -> Iterator[int]:
@@ -149,30 +150,19 @@ class Wrapper:
             language=language_of(row.language),
         )
         return texts.write_message(
-            rendered, service=self._secret.pubkey, recipient=Pubkey(row.pubkey), due_at=row.due_at
+            rendered, service=self._wrapping.service, recipient=Pubkey(row.pubkey), due_at=row.due_at
         )
 
-    def _wrapped(
-        self,
-        rumor: UnsignedEvent,
-        row: LedgerRow,
-        session: LiveSessionRow,
-        now: int,
-        asked: RequiredByRelays,
-    ) -> Wrapped:
-        recipient = Pubkey(row.pubkey)
-        event = nip59.gift_wrap(
+    def _order(
+        self, rumor: UnsignedEvent, row: LedgerRow, session: LiveSessionRow, now: int, asked: RequiredByRelays
+    ) -> WrapOrder:
+        return self._wrapping.order(
             rumor,
-            self._secret,
-            recipient,
+            Pubkey(row.pubkey),
             now=max(now, row.due_at),  # it is sent then, and no relay must find it too old
-            entropy=self._random_bytes(nip59.ENTROPY_BYTES),
-            conversation_key=self._key(recipient),
             expiration=max(session.ends_at, row.window_ends_at),
-            backdating=asked.backdating,
-            work=asked.work,
+            asked=asked,
         )
-        return Wrapped(event, rumor.id)
 
     def _subject(self, row: LedgerRow, session: LiveSessionRow, rsvp: RsvpRow | None) -> texts.Subject:
         recipient = Pubkey(row.pubkey)
@@ -199,14 +189,6 @@ class Wrapper:
         began_at = session.began_at
         in_time = began_at is not None and is_start_in_time(session.scheduled_at, began_at, self.policy)
         return None if in_time else began_at
-
-    def _key(self, recipient: Pubkey) -> bytes:
-        key = self._keys.get(recipient)
-        if key is None:
-            if len(self._keys) >= _KEPT_KEYS:
-                self._keys.clear()
-            key = self._keys[recipient] = nip44.conversation_key(self._secret, recipient)
-        return key
 
 
 _NOTHING_TO_OPEN: Final = (ReminderMessage.CANCELLED, ReminderMessage.NO_SHOW, ReminderMessage.RECORDING_GONE)

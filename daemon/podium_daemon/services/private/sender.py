@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Final
 
 import msgspec
@@ -24,15 +23,14 @@ from podium_daemon.writers.gift_wrapper import (
     RecipientsUnread,
     Work,
     inboxes_of,
-    made,
     nothing_asked,
 )
 from podium_daemon.writers.private_outbox import rumor_of
+from podium_daemon.writers.wrapping import MessageWrapping
+from podium_daemon.writers.wrapping_child import WrapOrder
 from podium_protocol import kinds
-from podium_protocol.events import Pubkey, VerifiedEvent
-from podium_protocol.keys import SecretKey
+from podium_protocol.events import Pubkey, SignedEvent, VerifiedEvent
 from podium_protocol.live.reminders import LedgerState
-from podium_protocol.nips import nip59
 from podium_protocol.nips.nip11 import RequiredByRelays
 from podium_storage.changes import Batch
 from podium_storage.database import Transaction
@@ -48,7 +46,7 @@ _log = structlog.get_logger(__name__)
 REFERENCE: Final = "letter:"
 """The prefix of a letter's reference in the outbox, before its number and the beginning of its rumor's id."""
 
-_BATCH: Final = 25  # wraps made before the event loop gets a turn: about 10 ms
+_BATCH: Final = 50  # letters read before the event loop gets a turn
 _AT_ONCE: Final = 400  # letters of one turn
 _RECHECK_EVERY: Final = 3600  # seconds
 _WAITS: Final = 15 * 24 * 3600  # seconds after which an undeliverable letter stays so; sessions end long before
@@ -62,14 +60,13 @@ class PrivateSender:
 
     def __init__(
         self,
-        secret: SecretKey,
+        wrapping: MessageWrapping,
         *,
         store: Store,
         mirror: Mirror,
         outbox: Outbox,
         own_inbox: Callable[[], Sequence[str]],
         clock: Clock,
-        random_bytes: Callable[[int], bytes],
         past: Moment | None = None,
         lists_read: ListsRead = lambda _: True,
         asked_by: AskedBy = nothing_asked,
@@ -80,13 +77,12 @@ class PrivateSender:
         `asked_by`: what the recipients' relays are known to ask of a wrap.
         """
         self._past = past
-        self._secret = secret
+        self._wrapping = wrapping
         self._store = store
         self._mirror = mirror
         self._outbox = outbox
         self._own_inbox = own_inbox
         self._clock = clock
-        self._random_bytes = random_bytes
         self._asked_by = asked_by
         self._work = Work()
         self._look_again_at = 0
@@ -121,9 +117,9 @@ class PrivateSender:
     async def _send(self, rows: Sequence[LetterRow], now: int) -> None:
         """Store each wrap with its outbox rows before it is first sent: a retry sends the same bytes."""
         inboxes = await inboxes_of(self._mirror, [row.pubkey for row in rows])
-        inboxes[self._secret.pubkey] = tuple(self._own_inbox())
+        inboxes[self._wrapping.service] = tuple(self._own_inbox())
         settled: list[LetterRow] = []
-        items: list[OutboxItem] = []
+        going: list[tuple[LetterRow, tuple[str, ...], WrapOrder]] = []
         self._work.begin()
         for done, row in enumerate(rows, 1):
             relays = inboxes.get(row.pubkey, ())
@@ -136,30 +132,16 @@ class PrivateSender:
                 settled.append(_settled(row, LedgerState.UNDELIVERABLE, now, reason=_NO_INBOX))
             elif not self._work.puts_off(asked := self._asked_by(relays)):
                 settled.append(_settled(row, LedgerState.CLAIMED, now))
-                items.append(await made(asked, partial(self._item, row, relays, asked, now)))
+                going.append((row, relays, self._order(row, asked, now)))
             if done % _BATCH == 0:
                 await asyncio.sleep(0)
+        wraps = await self._wrapping.wrap_all([order for _, _, order in going])
+        items = [_item(row, relays, wrap, now) for (row, relays, _), wrap in zip(going, wraps, strict=True)]
         await self._commit(rows, settled, items)
 
-    def _item(self, row: LetterRow, relays: tuple[str, ...], asked: RequiredByRelays, now: int) -> OutboxItem:
-        wrap = nip59.gift_wrap(
-            rumor_of(row),
-            self._secret,
-            Pubkey(row.pubkey),
-            now=now,
-            entropy=self._random_bytes(nip59.ENTROPY_BYTES),
-            expiration=row.expires_at,
-            backdating=asked.backdating,
-            work=asked.work,
-        )
-        return OutboxItem(
-            event=wrap,
-            relays=relays,
-            not_before=now,
-            expires_at=row.expires_at,
-            session_address=row.session_address,
-            reference=_reference(row),
-        )
+    def _order(self, row: LetterRow, asked: RequiredByRelays, now: int) -> WrapOrder:
+        expiration = row.expires_at
+        return self._wrapping.order(rumor_of(row), Pubkey(row.pubkey), now=now, expiration=expiration, asked=asked)
 
     async def _commit(
         self, before: Sequence[LetterRow], after: Sequence[LetterRow], items: Sequence[OutboxItem]
@@ -223,6 +205,17 @@ def _message_relay_lists(batch: Batch) -> set[str]:
     """The people whose list of message relays (kind 10050) came."""
     events = (change.after for change in batch.changes)
     return {event.pubkey for event in events if isinstance(event, VerifiedEvent) and event.kind == kinds.DM_RELAY_LIST}
+
+
+def _item(row: LetterRow, relays: tuple[str, ...], wrap: SignedEvent, now: int) -> OutboxItem:
+    return OutboxItem(
+        event=wrap,
+        relays=relays,
+        not_before=now,
+        expires_at=row.expires_at,
+        session_address=row.session_address,
+        reference=_reference(row),
+    )
 
 
 def _is_expired(row: LetterRow, now: int) -> bool:

@@ -17,9 +17,9 @@ from podium_daemon.writers.gift_wrapper import (
     Work,
     Wrapper,
     inboxes_of,
-    made,
     stored_wrap,
 )
+from podium_daemon.writers.wrapping_child import WrapOrder
 from podium_protocol.events import Pubkey, SignedEvent, VerifiedEvent
 from podium_protocol.live import reminder_ledger as rules
 from podium_protocol.live.lifecycle import OVER, SessionState
@@ -38,7 +38,7 @@ REFERENCE: Final = "reminder:"
 
 LOOK_BACK: Final = 15 * 24 * 3600  # seconds; the longest window, that of a recording, is 14 days
 _ROWS: Final = 500  # rows a transaction
-_BATCH: Final = 25  # wraps made before the event loop gets a turn: about 10 ms
+_BATCH: Final = 50  # messages written, or wraps read, before the event loop gets a turn: some 5 ms
 
 
 class ReminderSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,44 +97,48 @@ class Sender:
         facts = await self._facts(session, rows, recipients.rsvps, now)
         by_fact = dict(zip(facts, rows, strict=True))
         settled: list[LedgerRow] = []
-        items: list[OutboxItem] = []
-        for done, resolution in enumerate(rules.resolve_due(facts, now, self.settings.planner.policy), 1):
+        going: list[LedgerRow] = []
+        for resolution in rules.resolve_due(facts, now, self.settings.planner.policy):
             row = by_fact[resolution.row]
-            if resolution.verdict is rules.ReminderVerdict.SEND:
-                relays = recipients.inboxes.get(row.pubkey, ())
-                if not relays and self.unread.keeps(row.id, row.pubkey, row.updated_at, now):
-                    settled += _waiting(row)
-                    continue
-                fresh = row if not resolution.late else msgspec.structs.replace(row, wrap=None)
-                claimed = await self._claimed(fresh, session, recipients, now)
-                if claimed is not None:
-                    settled.append(claimed[0])
-                    items += claimed[1]
+            if resolution.verdict is rules.ReminderVerdict.SEND and row.pubkey in recipients.inboxes:
+                going.append(row if not resolution.late else msgspec.structs.replace(row, wrap=None))
+            elif resolution.verdict is rules.ReminderVerdict.SEND:
+                settled += self._unreachable(row, now)
             elif (state := resolution.verdict.state) is not None:
                 settled.append(
                     msgspec.structs.replace(row, state=state, wrap=None, reason=resolution.reason, updated_at=now)
                 )
-            if done % _BATCH == 0:
-                await asyncio.sleep(0)
-        await self.commit(settled, items)
+        claimed, items = await self._claimed(going, session, recipients, now)
+        await self.commit([*settled, *claimed], items)
+
+    def _unreachable(self, row: LedgerRow, now: int) -> list[LedgerRow]:
+        """The row of a person without known message relays, if it changes."""
+        if not self.unread.keeps(row.id, row.pubkey, row.updated_at, now):
+            return [_undeliverable(row, now)]
+        # with the reason, unless it has it already; `updated_at` stays, since its state is the same
+        return [] if row.reason == NOT_READ else [msgspec.structs.replace(row, reason=NOT_READ)]
 
     async def _claimed(
-        self, row: LedgerRow, session: LiveSessionRow, recipients: _Recipients, now: int
-    ) -> tuple[LedgerRow, list[OutboxItem]] | None:
-        """The row as it is sent now; None if it is put off for the work that its relays ask for."""
-        if not (relays := recipients.inboxes.get(row.pubkey, ())):
-            return _undeliverable(row, now), []
-        kept = stored_wrap(row) if row.revision == session.event_id else None
-        prepared = row if kept is not None else await self._prepared(row, session, recipients, now)
-        if prepared is None:
-            return None
-        event: SignedEvent | VerifiedEvent | None = kept or stored_wrap(prepared)
-        assert event is not None, "a prepared row keeps its wrap"
-        item = outbox_item(prepared, event, relays)
-        claimed = msgspec.structs.replace(
-            prepared, state=LedgerState.CLAIMED, attempts=row.attempts + 1, reason=None, updated_at=now
-        )
-        return claimed, [item]
+        self, rows: Sequence[LedgerRow], session: LiveSessionRow, recipients: _Recipients, now: int
+    ) -> tuple[list[LedgerRow], list[OutboxItem]]:
+        """The rows as they are sent now; those that are put off for the work that their relays ask for are left out."""
+        ready: dict[int | None, tuple[LedgerRow, SignedEvent | VerifiedEvent]] = {}
+        for done, row in enumerate(rows, 1):
+            if row.revision == session.event_id and (kept := stored_wrap(row)) is not None:
+                ready[row.id] = row, kept
+            if done % _BATCH == 0:
+                await asyncio.sleep(0)
+        for one in await self._prepared([row for row in rows if row.id not in ready], session, recipients, now):
+            ready[one[0].id] = one
+        claimed: list[LedgerRow] = []
+        items: list[OutboxItem] = []
+        for row, event in (ready[row.id] for row in rows if row.id in ready):
+            items.append(outbox_item(row, event, recipients.inboxes[row.pubkey]))
+            attempts = row.attempts + 1
+            claimed.append(
+                msgspec.structs.replace(row, state=LedgerState.CLAIMED, attempts=attempts, reason=None, updated_at=now)
+            )
+        return claimed, items
 
     async def prepare(self, now: int) -> None:
         """Wrap messages that will be due soon, so that they only have to be sent at that time."""
@@ -144,38 +148,39 @@ class Sender:
             if session is None or session.state in OVER:
                 continue
             recipients = await self._recipients(session, own)
-            prepared: list[LedgerRow] = []
-            for done, row in enumerate(own, 1):
-                if recipients.inboxes.get(row.pubkey):
-                    wrapped = await self._prepared(row, session, recipients, now)
-                    prepared += [] if wrapped is None else [wrapped]
-                elif self.unread.keeps(row.id, row.pubkey, row.updated_at, now):
-                    prepared += _waiting(row)
-                else:
-                    prepared.append(_undeliverable(row, now))
-                if done % _BATCH == 0:
-                    await asyncio.sleep(0)
-            await self.commit(prepared, [])
+            going = [row for row in own if row.pubkey in recipients.inboxes]
+            rest = [row for row in own if row.pubkey not in recipients.inboxes]
+            prepared = [row for row, _ in await self._prepared(going, session, recipients, now)]
+            await self.commit([*prepared, *(after for row in rest for after in self._unreachable(row, now))], [])
 
     async def _prepared(
-        self, row: LedgerRow, session: LiveSessionRow, recipients: _Recipients, now: int
-    ) -> LedgerRow | None:
-        asked = self._wrapper.asked_by(recipients.inboxes.get(row.pubkey, ()))
-        if self.work.puts_off(asked):
-            return None
-        rsvp = recipients.rsvps.get(row.pubkey)
-        # a message that was written once stays in its language
-        tag = row.language or recipients.languages.get(row.pubkey, self.settings.language)
-        written = msgspec.structs.replace(row, language=tag)
-        wrapped = await made(asked, lambda: self._wrapper.wrap(written, session, rsvp, asked))
-        return msgspec.structs.replace(
-            written,
-            state=LedgerState.PREPARED,
-            wrap=wrapped.event.to_json(),
-            rumor_id=wrapped.rumor_id,
-            revision=session.event_id,
-            updated_at=now,
+        self, rows: Sequence[LedgerRow], session: LiveSessionRow, recipients: _Recipients, now: int
+    ) -> list[tuple[LedgerRow, SignedEvent]]:
+        """Rows with their wraps; those that are put off for the work that their relays ask for are left out."""
+        written: list[LedgerRow] = []
+        orders: list[WrapOrder] = []
+        for done, row in enumerate(rows, 1):
+            asked = self._wrapper.asked_by(recipients.inboxes[row.pubkey])
+            if not self.work.puts_off(asked):
+                # a message that was written once stays in its language
+                tag = row.language or recipients.languages.get(row.pubkey, self.settings.language)
+                written.append(msgspec.structs.replace(row, language=tag))
+                orders.append(self._wrapper.order(written[-1], session, recipients.rsvps.get(row.pubkey), asked))
+            if done % _BATCH == 0:
+                await asyncio.sleep(0)
+        events = await self._wrapper.wrap_all(orders)
+        done_rows = (
+            msgspec.structs.replace(
+                row,
+                state=LedgerState.PREPARED,
+                wrap=event.to_json(),
+                rumor_id=order.rumor.id,
+                revision=session.event_id,
+                updated_at=now,
+            )
+            for row, order, event in zip(written, orders, events, strict=True)
         )
+        return list(zip(done_rows, events, strict=True))
 
     async def commit(self, rows: Sequence[LedgerRow], items: Sequence[OutboxItem]) -> None:
         """Store the wraps and queue them in one transaction, before they are first sent (semantics.md, "Once")."""
@@ -287,11 +292,6 @@ def _by_session(rows: Sequence[LedgerRow]) -> dict[str, list[LedgerRow]]:
     for row in rows:
         found[row.session_address].append(row)
     return found
-
-
-def _waiting(row: LedgerRow) -> list[LedgerRow]:
-    """The row with the reason, unless it has it already; `updated_at` stays, since its state is the same."""
-    return [] if row.reason == NOT_READ else [msgspec.structs.replace(row, reason=NOT_READ)]
 
 
 def _undeliverable(row: LedgerRow, now: int) -> LedgerRow:

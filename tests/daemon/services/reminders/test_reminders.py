@@ -313,9 +313,10 @@ async def test_the_rumor_is_the_same_for_the_same_message() -> None:
         await here.turn()
         entry = (await here.ledger(person, row))["confirmation"]
         session, rsvp = await here.row(row.session_address), await here.rsvp(person, row)
-        again = here.reminders._sender._wrapper.wrap(entry, session, rsvp)
-        assert again.rumor_id == entry.rumor_id
-        assert tags.first(again.event.tags, "p") == person.pubkey
+        again = here.reminders._sender._wrapper.order(entry, session, rsvp)
+        assert again.rumor.id == entry.rumor_id
+        (wrap,) = await here.reminders._sender._wrapper.wrap_all([again])
+        assert tags.first(wrap.tags, "p") == person.pubkey
 
 
 async def test_thousands_without_an_inbox_cost_one_look_after_a_restart() -> None:
