@@ -154,7 +154,9 @@ async def signed_post(base: str, key: SecretKey, path: str, body: object = None)
     login = nip98.write(key.pubkey, url, "POST", raw or None, int(time.time()), (nonce,))
     headers = {"Authorization": nip98.write_header(key.sign(login, os.urandom(32))), "Content-Type": "application/json"}
     async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
-        return (await client.post(url, content=raw, headers=headers)).raise_for_status().json()
+        answer = await client.post(url, content=raw, headers=headers)
+    assert answer.is_success, f"{url}: {answer.status_code} {answer.text}"  # in the daemon's own words
+    return answer.json()
 
 
 class Kept(msgspec.Struct, frozen=True):
