@@ -36,8 +36,8 @@ IDLE_SECONDS: Final = 12 * 3600.0
 OPENED_A_MINUTE: Final = 300
 """New connections of all pages together: each costs a subscription on our relays."""
 
-OPENED_A_MINUTE_FROM_ONE: Final = 60
-"""New connections from one address: a class behind one router, with some who try twice.
+OPENED_A_MINUTE_FROM_ONE: Final = 100
+"""New connections from one address: a class of sixty behind one router, with some who try twice.
 
 This machine's own addresses have no limit: there a proxy speaks for all callers, and limits them itself.
 """

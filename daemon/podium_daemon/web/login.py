@@ -19,6 +19,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.security.http import HTTPBase
 from starlette.requests import HTTPConnection
 
+from podium_daemon.runtime.allowances import Buckets, Rate
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.runtime.outcomes import Slug
 from podium_daemon.runtime.secret_table import digest_of, new_secret
@@ -34,6 +35,9 @@ from podium_storage.logins import Logins, StoredLogin
 WINDOW_SECONDS: Final = 60
 LOGIN_SECONDS: Final = 7 * 24 * 3600
 """How long one signed login lasts."""
+
+OF_A_CALLER: Final = Rate(burst=1_000, per_second=10.0)
+"""Calls that may write something: a leader's script marks a large session in one go, and no page comes near it."""
 
 _MAX_TOKEN: Final = 64  # characters
 _MAX_LANGUAGES_HEADER: Final = 200  # characters: browsers send some ten languages at most
@@ -176,6 +180,7 @@ class LoginDoor:
         self._public_url = public_url.rstrip("/")
         self._clock = clock
         self._used = UsedLogins(clock)
+        self._writes = Buckets[Pubkey](OF_A_CALLER)
         self.tokens = tokens
 
     def url_of(self, request: Request) -> str:
@@ -191,11 +196,12 @@ class LoginDoor:
         """Return who made the call, by the token or by the signed login of this call.
 
         Raises:
-            Problem: 401, with the check that failed.
+            Problem: 401, with the check that failed; 429, the person wrote too often.
         """
         header = request.headers.get("authorization", "")
         if header[: len(_BEARER)].lower() == _BEARER:
             found = await self.tokens.find(header[len(_BEARER) :].strip())
+            self._count(request, found.pubkey)
         else:
             event = await self.check(request)
             found = Caller(event.pubkey, event_id=event.id)
@@ -248,7 +254,7 @@ class LoginDoor:
         """Check the signed login (NIP-98) of this call and return its event.
 
         Raises:
-            Problem: 401, with the check that failed.
+            Problem: 401, with the check that failed; 429, the person wrote too often.
         """
         event = self._event_of(request)
         body = await request.body()
@@ -259,7 +265,13 @@ class LoginDoor:
             raise _unauthorised(login.reason)
         if not self._used.use_login(event, reads=method in _READS):
             raise _unauthorised("this login event was used before, or was signed before the daemon started")
+        self._count(request, event.pubkey)
         return event
+
+    def _count(self, request: Request, caller: Pubkey) -> None:
+        if method_asked(request) in _READS or self._writes.take_tokens(caller, self._clock.monotonic()):
+            return
+        raise Problem(Slug.TOO_MANY, "you sent too much in a short time", "Wait a minute, then try again.")
 
 
 def language_asked(request: HTTPConnection) -> str | None:

@@ -56,11 +56,11 @@ BY_LINK: Final = "link"
 MAX_OF_A_SESSION: Final = 500
 """A class is smaller; each costs a row and a place in every list."""
 
-OF_A_SESSION: Final = Rate(burst=60, per_second=0.5)
+OF_A_SESSION: Final = Rate(burst=100, per_second=0.5)
 """A class that comes at once, then thirty a minute."""
 
-OF_AN_ADDRESS: Final = Rate(burst=40, per_second=20 / 3600)
-"""A class behind one address; an attacker then gets twenty an hour."""
+OF_AN_ADDRESS: Final = Rate(burst=100, per_second=20 / 3600)
+"""A class of sixty behind one address, with some who come twice; an attacker then gets twenty an hour."""
 
 LOGIN_SECONDS: Final = 7 * 24 * 3600
 """A guest's login lasts this long after the session's end: for their attendance, the recording and the certificate."""
