@@ -112,6 +112,7 @@ export async function signIn() {
 export async function signOut(everywhere) {
   const kept = keptLogin();
   if (kept === null) return;
+  if (!everywhere) forgetLogin(kept.token); // first: another tab of this browser would still call with what has ended
   try {
     await call("POST", "/api/login/end", { everywhere }, bearer(kept));
   } catch (error) {
