@@ -188,6 +188,7 @@ async def test_signing_out_everywhere(house: House) -> None:
     await press(page, "Sign in")
     await tab.get_by_role("button", name="Sign out", exact=True).wait_for()
     await press(other, "Sign in")
+    await other.get_by_role("button", name="Sign out", exact=True).wait_for()
     assert (len(one.signed), len(two.signed)) == (1, 1)
     await press(page, "Sign out everywhere")
     for each in (page, tab, other):
