@@ -127,7 +127,7 @@ def consents(key: object) -> Reply:
         {"pubkey": key.pubkey, "npub": "", "given": True, "policyHash": "h", "keptAt": 1, "event": each}  # type: ignore[attr-defined]  # the same
         for each in (event, event | {"content": "another"})
     ]
-    return as_json({"lessonId": "x", "policy": "p", "policyHash": "h", "consents": rows})
+    return as_json({"lessonId": "x", "policy": "p", "policyHash": "h", "policies": [], "consents": rows})
 
 
 def test_an_export_has_the_file_and_the_signed_answers(
