@@ -112,12 +112,10 @@ class StreamHub:
         return self._streams.total()
 
     @contextmanager
-    def listen(
-        self, session_address: str, viewer: Caller | None, *, leading: bool = False, bell: asyncio.Event | None = None
-    ) -> Iterator[Subscriber]:
-        """Watch one session, for `pubkey` if the caller has proven it; `leading`: instructor or co-host.
+    def take_place(self, viewer: Caller | None, *, leading: bool = False) -> Iterator[None]:
+        """Count one stream, however many sessions it follows: else some browsers of one address took all places.
 
-        `bell` is set at news; one stream may hang several subscribers on one.
+        `leading`: the viewer leads a session of it.
 
         Raises:
             Problem: 503, too many streams are open.
@@ -126,15 +124,24 @@ class StreamHub:
         if self._closed or self._is_full(pubkey, leading=leading):
             detail = "too many pages are listening"
             raise Problem(Slug.TOO_MANY_STREAMS, detail, "Close other tabs, or try again later.")
+        self._streams[pubkey] += 1
+        try:
+            yield
+        finally:
+            self._streams -= Counter({pubkey: 1})
+
+    @contextmanager
+    def listen(
+        self, session_address: str, viewer: Caller | None, *, bell: asyncio.Event | None = None
+    ) -> Iterator[Subscriber]:
+        """Watch one session. `bell` is set at news; one stream may hang several subscribers on one."""
         topic = self._topics.setdefault(session_address, Channel())
         listener = Subscriber(topic, viewer, bell or asyncio.Event())
         topic.listeners.add(listener)
-        self._streams[pubkey] += 1
         self._start()
         try:
             yield listener
         finally:
-            self._streams -= Counter({pubkey: 1})
             topic.listeners.discard(listener)
             self._clear(session_address, topic)
 

@@ -309,6 +309,21 @@ async def test_one_person_opens_so_many_streams_and_no_more(here: Site) -> None:
         assert again.response.status_code == 200
 
 
+async def test_a_stream_of_many_sessions_takes_one_place(here: Site) -> None:
+    """Some browsers of one address that follow all they can leave room for everybody else."""
+    references = [here.views.naddr(await here.here.schedule()) for _ in range(watch.MAX_OF_ONE_KEY)]
+    token = await here.sign_in(new_key())
+    async with AsyncExitStack() as stack:
+        opening = (opened_together(here, references, token=token) for _ in references)
+        listening = [await stack.enter_async_context(one) for one in opening]
+        for heard in listening:
+            await heard.next()
+        async with opened_together(here, references, token=token) as refused:
+            assert refused.response.status_code == 503
+    async with opened_together(here, references, token=token) as again:
+        assert again.response.status_code == 200
+
+
 async def test_hostile_text_stays_inside_its_field(here: Site) -> None:
     """A title with line breaks and field names is one line of JSON."""
     title = "one\n\nevent: me\ndata: {}\r\rdata: x\u2028"
@@ -346,7 +361,6 @@ async def test_streams_survive_what_nobody_foresaw(here: Site, monkeypatch: pyte
 
 async def test_streams_have_a_share_for_those_who_signed_in_and_for_leaders(here: Site) -> None:
     """Strangers take half of the places, people who signed in nine of ten, and a leader finds one of the last."""
-    row = await here.here.schedule()
     news = watch.StreamHub(here.here.store, here.views, connections=lambda: 27)  # three quarters of them: 20 streams
 
     def fill(stack: ExitStack, places: int, *, signed: bool = False, leading: bool = False) -> int:
@@ -354,7 +368,7 @@ async def test_streams_have_a_share_for_those_who_signed_in_and_for_leaders(here
         with contextlib.suppress(Problem):
             for taken in range(places):  # noqa: B007  (how many it were is the answer)
                 viewer = Caller(new_key().pubkey) if signed else None
-                stack.enter_context(news.listen(row.session_address, viewer, leading=leading))
+                stack.enter_context(news.take_place(viewer, leading=leading))
             taken += 1
         return taken
 

@@ -102,16 +102,10 @@ async def _told(
     """The texts of one stream. It ends with the first of its sessions that is over for this caller: they ask again."""
     ends_at, bell = context.clock.monotonic() + MAX_SECONDS, asyncio.Event()
     with ExitStack() as stack:
-        listening: list[tuple[_View, Subscriber]] = []
-        full: list[str] = []
-        for view in views:
-            try:
-                listening.append((view, stack.enter_context(view.listen(watch, bell))))
-            except Problem as problem:
-                if not listening:
-                    raise
-                full.append(_refusal(view.reference, problem))
-        yield "".join(["retry: 2000\n\n", *refused, *full])
+        if views:
+            stack.enter_context(watch.take_place(views[0].viewer, leading=any(view.leading for view in views)))
+        listening = [(view, stack.enter_context(view.listen(watch, bell))) for view in views]
+        yield "".join(["retry: 2000\n\n", *refused])
         for view, listener in listening:
             await watch.current(view.session_address, listener.topic)
         while listening and not _is_any_closed(listening) and context.clock.monotonic() < ends_at:
@@ -145,30 +139,30 @@ class _View:
         self._context = context
         self._rows = rows
         self.session_address = row.session_address
-        self._leading = leads(row, viewer)
-        self._viewer = viewer
+        self.leading = leads(row, viewer)
+        self.viewer = viewer
         self.reference = reference
         self._sent = {"session": last_id, "questions": _NO_QUESTIONS}
         self._rests_until = 0.0
 
     def listen(self, watch: StreamHub, bell: asyncio.Event) -> AbstractContextManager[Subscriber]:
-        return watch.listen(self.session_address, self._viewer, leading=self._leading, bell=bell)
+        return watch.listen(self.session_address, self.viewer, bell=bell)
 
     async def news(self, listener: Subscriber) -> list[str]:
         topic = listener.topic
-        if topic.row is None or topic.text is None or not self._context.views.may_see(topic.row, self._viewer):
+        if topic.row is None or topic.text is None or not self._context.views.may_see(topic.row, self.viewer):
             listener.closed = True  # the session is gone, or is private and this person is no longer invited
             return []
         news = self._fresh("session", topic.text, topic.digest)
-        news += self._fresh("questions", *topic.questions[leads(topic.row, self._viewer)])
-        if self._viewer is None:
+        news += self._fresh("questions", *topic.questions[leads(topic.row, self.viewer)])
+        if self.viewer is None:
             return news
         if listener.own_changed:
             listener.own_changed = False
             news += self._fresh(
-                "me", _json(await self._context.views.attendance.own_rows(topic.row, self._viewer.pubkey))
+                "me", _json(await self._context.views.attendance.own_rows(topic.row, self.viewer.pubkey))
             )
-        if leads(topic.row, self._viewer):
+        if leads(topic.row, self.viewer):
             store = self._context.store
             names = {
                 table.name
@@ -181,7 +175,7 @@ class _View:
                     store.watches,
                 )
             }
-            news += await self._paced_lists(topic.row, self._viewer, listener, names)
+            news += await self._paced_lists(topic.row, self.viewer, listener, names)
         return news
 
     async def _paced_lists(
@@ -224,7 +218,7 @@ class _View:
         return [_event(f"{name} {self.reference}".rstrip(), text, event_id)]
 
     def patience(self, listener: Subscriber) -> float:
-        return LEADER_SECONDS if listener.topic.row and leads(listener.topic.row, self._viewer) else BEAT_SECONDS
+        return LEADER_SECONDS if listener.topic.row and leads(listener.topic.row, self.viewer) else BEAT_SECONDS
 
 
 def _refusal(reference: str, problem: Problem) -> str:
