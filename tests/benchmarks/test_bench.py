@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import structlog
 
 from benchmarks import media, report, room_browser
 from benchmarks.__main__ import WORKS, main, measure
@@ -31,6 +32,15 @@ TINY = Settings(
     told=10,
     idle=1.0,
 )
+
+
+@pytest.fixture(autouse=True)
+def logs_as_before() -> Iterator[None]:
+    """The benchmarks keep the logs of their process quiet: that ends with the test."""
+    yield
+    structlog.reset_defaults()
+
+
 KEYS = ["work", "unit", "ours", "peer", "peer_name", "limit", "ratio_to_peer", "ratio_to_limit"]
 LINES = {
     "verify": ["verify", "verify, against pynostr", "verify, two threads", "verify, two processes"],
