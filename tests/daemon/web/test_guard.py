@@ -277,11 +277,12 @@ class TestSize:
         lines = (f"Host: 127.0.0.1:{here.port}", "Content-Length: 100000", "Content-Type: application/json")
         reader, writer = await asyncio.open_connection("127.0.0.1", here.port)
         writer.write(request("/api/events", *lines, method="POST"))
-        answer = asyncio.create_task(reader.read())
+        # no further than the first line: a byte that comes after the answer resets the connection
+        answer = asyncio.create_task(reader.readline())
         while not answer.done():  # ends by the answer, or by the test's own time-out
             writer.write(b" ")
             await asyncio.wait([answer], timeout=0.05)
-        assert b" 408 " in (await answer).split(b"\r\n")[0]
+        assert b" 408 " in await answer
         writer.close()
 
     @pytest.mark.parametrize("login", [None, "Bearer nonsense", "Nostr bm9uc2Vuc2U=", "Basic x"])
