@@ -9,6 +9,7 @@ empty message when it is ready; then it answers each batch in turn.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import signal
 import socket
@@ -28,11 +29,18 @@ def framed(message: bytes) -> bytes:
 
 
 def serve(begin: Callable[[bytes], Answer]) -> None:
-    """Answer batches until the socket is closed; `begin` makes the function that does, from the setup."""
+    """Answer batches until the socket is closed; `begin` makes the function that does, from the setup.
+
+    A daemon that was killed closes the socket at any moment, also before it read an answer.
+    """
     # the daemon decides when a worker ends: Ctrl-C is sent to the whole group
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    with socket.socket(fileno=_STDIN) as connection, connection.makefile("rb") as stream:
+    with (
+        contextlib.suppress(ConnectionError),
+        socket.socket(fileno=_STDIN) as connection,
+        connection.makefile("rb") as stream,
+    ):
         if (setup := _read(stream)) is None:
             return
         answer = begin(setup)

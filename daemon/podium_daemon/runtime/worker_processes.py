@@ -52,23 +52,24 @@ class Worker:
             OSError: it could not be started, or ended, or was too slow.
         """
         ours, theirs = socket.socketpair()
-        reader, writer = await asyncio.open_connection(sock=ours)
-        try:
-            with theirs:
+        with theirs:
+            reader, writer = await _opened(ours)
+            try:
                 process = await asyncio.create_subprocess_exec(
                     *(sys.executable, "-P", "-m", module),
                     stdin=theirs.fileno(),
                     env=python_environment(),
                 )
-        except BaseException:
-            writer.close()
-            raise
+            except BaseException:
+                writer.close()
+                raise
         worker = cls(process, reader, writer)
         try:
             writer.write(framed(setup))  # over the socket: a command line is for all users to read
             async with asyncio.timeout(_START_WITHIN):
                 await worker._read()
         except BaseException:
+            worker.kill()  # it has nothing to lose yet
             await worker.end()
             raise
         return worker
@@ -181,22 +182,35 @@ class WorkerProcesses:
             await asyncio.wait([self._keeping])
 
     async def _keep(self) -> None:
-        workers: list[Worker] = []
         try:
-            starting = [Worker.start(self._module, self._setup()) for _ in range(self._count)]
-            started = await asyncio.gather(*starting, return_exceptions=True)
-            workers = [one for one in started if isinstance(one, Worker)]
-            self._workers = list(workers)
-            if failures := [one for one in started if not isinstance(one, Worker)]:
-                self._not_before = self._clock.monotonic() + _AGAIN_AFTER
-                _log.warning("a worker did not start", action="worker.missing", service=self.name, why=str(failures[0]))
+            while self._was_used and self._clock.monotonic() >= self._not_before:
+                await self._keep_some()
+        finally:
+            self._keeping = None
+
+    async def _keep_some(self) -> None:
+        kept: list[Worker] = []  # those that were lost, too
+        try:
+            async with asyncio.TaskGroup() as starting:
+                for _ in range(self._count):
+                    starting.create_task(self._add(kept))
             while self._workers and self._was_used:
                 self._was_used = False
                 await self._clock.sleep(IDLE)
         finally:
             self._workers = []
-            self._keeping = None
-            await asyncio.gather(*(worker.end() for worker in workers))  # those that were lost, too
+            # with its exceptions: else it waits for none that still ends once the first one is cut off
+            await asyncio.gather(*(worker.end() for worker in kept), return_exceptions=True)
+
+    async def _add(self, kept: list[Worker]) -> None:
+        try:
+            worker = await Worker.start(self._module, self._setup())
+        except (OSError, RuntimeError) as error:  # no thread that waits for its end is a RuntimeError
+            self._not_before = max(self._not_before, self._clock.monotonic() + _AGAIN_AFTER)
+            _log.warning("a worker did not start", action="worker.missing", service=self.name, why=str(error))
+        else:
+            kept.append(worker)
+            self._workers.append(worker)
 
     def _lose(self, worker: Worker, error: OSError) -> None:
         if worker in self._workers:
@@ -204,3 +218,11 @@ class WorkerProcesses:
             worker.kill()
             why = str(error) or type(error).__name__
             _log.warning("a worker was lost", action="worker.lost", service=self.name, pid=worker.pid, why=why)
+
+
+async def _opened(ours: socket.socket) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    try:
+        return await asyncio.open_connection(sock=ours)
+    except BaseException:
+        ours.close()
+        raise
