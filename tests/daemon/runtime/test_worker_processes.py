@@ -106,7 +106,7 @@ async def test_work_that_comes_while_they_end_starts_new_ones() -> None:
 
 @pytest.mark.parametrize("work", ["idle", "busy"])
 async def test_a_worker_whose_parent_was_killed_ends_by_itself(work: str, tmp_path: Path) -> None:
-    """Killed with signal 9 it leaves nobody to end them: they notice that the socket is closed, and have nothing to say about it."""
+    """No one ends them after a SIGKILL: they notice that the socket is closed, and have nothing to say about it."""
     with (tmp_path / "errors").open("wb") as errors:
         parent = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "tests.support.worker_owner", "2", work),
