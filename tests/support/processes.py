@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from pathlib import Path
+
+import pytest
 
 _WITHIN = 60.0
 
@@ -19,6 +22,14 @@ def descendants_of(pid: int) -> set[int]:
     """Its children, and theirs."""
     children = children_of(pid)
     return children.union(*(descendants_of(child) for child in children))
+
+
+def first_python(does: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the first interpreter that we start run this line of shell instead, and all others Python."""
+    script = folder / "python"
+    script.write_text(f'#!/bin/sh\nmkdir "{folder}/first" 2>/dev/null && {does}\nexec "{sys.executable}" "$@"\n')
+    script.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(script))
 
 
 class Watched:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import threading
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from podium_daemon.media.job import MixAnswer, MixDone, MixFailed, MixJob, MixProgress
+from podium_daemon.runtime.worker_child import end_with_the_daemon
 
 _NICE: Final = 10
 
@@ -26,7 +26,7 @@ def main() -> int:
     with contextlib.suppress(OSError):  # where memory runs out, it is this process that goes and not the daemon
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
     job = msgspec.json.decode(sys.stdin.buffer.readline(), type=MixJob)
-    threading.Thread(target=_end_with_the_daemon, daemon=True).start()
+    end_with_the_daemon()
     from podium_daemon.media.mixing import mix  # after the pipe is watched: loading the decoders takes a moment
 
     last = -1
@@ -45,13 +45,6 @@ def main() -> int:
 def _say(answer: MixAnswer) -> None:
     sys.stdout.buffer.write(msgspec.json.encode(answer) + b"\n")
     sys.stdout.buffer.flush()
-
-
-def _end_with_the_daemon() -> None:
-    # the daemon keeps its end of the pipe open for as long as it lives; read past the buffer, whose lock would be held
-    while os.read(sys.stdin.fileno(), 1):
-        pass
-    os._exit(1)
 
 
 if __name__ == "__main__":

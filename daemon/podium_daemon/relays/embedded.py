@@ -119,7 +119,8 @@ class EmbeddedRelay:
         Raises:
             EmbeddedRelayFailed: the first start failed, which waiting would not repair.
         """
-        process = await RelayProcess.start(self._settings)
+        if (process := await self._started(stop)) is None:
+            return
         self._settings = msgspec.structs.replace(self._settings, port=process.port)
         self.ready.set()
         delays = backoff.delays(random.random)
@@ -154,10 +155,16 @@ class EmbeddedRelay:
         while not await stop.wait_for(next(delays)):
             self.restarts += 1
             try:
-                return await RelayProcess.start(self._settings)
+                return await self._started(stop)
             except EmbeddedRelayFailed as error:
                 self._failed(str(error))
         return None
+
+    async def _started(self, stop: Stop) -> RelayProcess | None:
+        """Start the relay, or kill what there is of it when the stop comes: it has nothing to lose yet."""
+        starting = asyncio.ensure_future(RelayProcess.start(self._settings))
+        has_started, _ = await wait_for_first(starting, stop.wait())
+        return starting.result() if has_started else None
 
     def _failed(self, why: str) -> None:
         self.last_error = why

@@ -1,7 +1,7 @@
-"""The frame of a worker process: it reads batches from its socket, and answers each.
+"""What runs in child processes: the frame of a worker, which answers batches, and the end with the daemon.
 
-Run as `python -m <module>`, with the socket as stdin. It lives until the socket is closed, which also happens when the
-daemon dies, however it dies.
+A worker is run as `python -m <module>`, with a socket as stdin. It lives until the socket is closed, which also happens
+when the daemon dies, however it dies.
 
 A message is its length, four bytes with the highest first, and its bytes. The daemon sends the setup, the child an
 empty message when it is ready; then it answers each batch in turn.
@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import os
 import signal
 import socket
+import threading
 from collections.abc import Callable
 from io import BufferedReader
 from typing import Final
@@ -48,6 +50,17 @@ def serve(begin: Callable[[bytes], Answer]) -> None:
         connection.sendall(framed(b""))
         while (message := _read(stream)) is not None:
             connection.sendall(framed(answer(message)))
+
+
+def end_with_the_daemon() -> None:
+    """End this process, whatever it is at, when its stdin is closed: the daemon holds the other end while it lives."""
+    threading.Thread(target=_until_closed, daemon=True).start()
+
+
+def _until_closed() -> None:
+    while os.read(_STDIN, 1):  # read past the buffer of `sys.stdin`, whose lock would be held
+        pass
+    os._exit(1)
 
 
 def _read(stream: BufferedReader) -> bytes | None:

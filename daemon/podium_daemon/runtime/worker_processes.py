@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
-import sys
 from collections.abc import Callable
 from typing import Final
 
 import structlog
 
-from podium_daemon.runtime.child_process import kill, python_environment
+from podium_daemon.runtime.child_process import kill, start_on_socket
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.runtime.worker_child import LENGTH_BYTES, framed
@@ -51,18 +49,7 @@ class Worker:
         Raises:
             OSError: it could not be started, or ended, or was too slow.
         """
-        ours, theirs = socket.socketpair()
-        with theirs:
-            reader, writer = await _opened(ours)
-            try:
-                process = await asyncio.create_subprocess_exec(
-                    *(sys.executable, "-P", "-m", module),
-                    stdin=theirs.fileno(),
-                    env=python_environment(),
-                )
-            except BaseException:
-                writer.close()
-                raise
+        process, reader, writer = await start_on_socket("-m", module)
         worker = cls(process, reader, writer)
         try:
             writer.write(framed(setup))  # over the socket: a command line is for all users to read
@@ -218,11 +205,3 @@ class WorkerProcesses:
             worker.kill()
             why = str(error) or type(error).__name__
             _log.warning("a worker was lost", action="worker.lost", service=self.name, pid=worker.pid, why=why)
-
-
-async def _opened(ours: socket.socket) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    try:
-        return await asyncio.open_connection(sock=ours)
-    except BaseException:
-        ours.close()
-        raise

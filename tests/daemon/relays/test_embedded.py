@@ -19,7 +19,9 @@ from podium_protocol.filters import Filter
 from podium_protocol.relay.verdicts import EventAccepted
 from tests.support.clock import ManualClock
 from tests.support.pools import running_pool
+from tests.support.processes import children_of, first_python
 from tests.support.relays import new_key, running_relay, signed
+from tests.support.soon import soon
 from tests.support.until import until
 
 pytestmark = pytest.mark.real_peer
@@ -158,6 +160,16 @@ async def test_a_stop_while_it_waits_to_start_again_ends_it() -> None:
         await clock.until_sleeping()
     assert task.result() is None
     assert relay.restarts == 0
+
+
+async def test_a_stop_while_its_process_starts_ends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A child that hangs before it listens is killed: no data can be lost yet."""
+    first_python("exec sleep 600", tmp_path, monkeypatch)
+    before = children_of(os.getpid())
+    async with running(EmbeddedRelay(RelaySettings())) as task:
+        await soon(lambda: len(children_of(os.getpid()) - before) == 1)
+    assert task.result() is None
+    assert children_of(os.getpid()) == before
 
 
 PARENT = """

@@ -15,18 +15,10 @@ from podium_daemon.relays.judging import JudgingProcesses
 from podium_daemon.runtime.clock import SystemClock
 from podium_daemon.runtime.worker_processes import IDLE
 from tests.support.clock import ManualClock
-from tests.support.processes import Watched, children_of
+from tests.support.processes import Watched, children_of, first_python
 from tests.support.soon import soon
 
 pytestmark = pytest.mark.faults
-
-
-def first_one_does(what: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the first interpreter that is started run this line of shell, and all others Python."""
-    script = folder / "python"
-    script.write_text(f'#!/bin/sh\nmkdir "{folder}/first" 2>/dev/null && {what}\nexec "{sys.executable}" "$@"\n')
-    script.chmod(0o700)
-    monkeypatch.setattr(sys, "executable", str(script))
 
 
 @pytest.mark.parametrize("turns", [*range(12), 25, 50, 100])
@@ -47,7 +39,7 @@ async def test_closed_while_one_is_ready_and_another_starts_none_is_left(
     what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that hangs keeps none of the others from working, nor from being ended."""
-    first_one_does(what, tmp_path, monkeypatch)
+    first_python(what, tmp_path, monkeypatch)
     before = children_of(os.getpid())
     judges = JudgingProcesses(SystemClock(), 3)
     judges.start()
@@ -60,7 +52,7 @@ async def test_closed_while_one_is_ready_and_another_starts_none_is_left(
 
 async def test_one_that_cannot_start_does_not_lose_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It ended at once; the others work, and are ended like any."""
-    first_one_does("exit 1", tmp_path, monkeypatch)
+    first_python("exit 1", tmp_path, monkeypatch)
     before = children_of(os.getpid())
     judges = JudgingProcesses(SystemClock(), 3)
     judges.start()

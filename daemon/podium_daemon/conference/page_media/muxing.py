@@ -24,6 +24,7 @@ from podium_daemon.conference.events import TrackKind
 from podium_daemon.conference.page_media.packet_files import RECORD, TrackHead
 from podium_daemon.conference.page_media.recordings import Muxed
 from podium_daemon.conference.page_media.rtp import CLOCK_RATE, Packet, read_packet
+from podium_daemon.runtime.worker_child import end_with_the_daemon
 
 _WINDOW: Final = 512  # packets within which a late one is put into its place
 _MAX_HEAD: Final = 4096
@@ -228,6 +229,7 @@ def _mux(kind: TrackKind, pieces: Iterator[EncodedFrame], path: Path) -> bool:
 
 if __name__ == "__main__":
     os.umask(0o077)
+    end_with_the_daemon()
     said = msgspec.json.encode(mux_folder(Path(sys.argv[1]), Path(sys.argv[2]))) + b"\n"
     with open(_STDOUT, "wb", closefd=False) as out:
         out.write(said)

@@ -12,7 +12,7 @@ import structlog
 
 from podium_daemon.conference.events import RoomId, TrackKind
 from podium_daemon.conference.values import Collected, RecordedTrack
-from podium_daemon.runtime.child_process import python_environment
+from podium_daemon.runtime.child_process import kill, python_environment
 from podium_daemon.runtime.outcomes import Rejection, Slug
 from podium_protocol.events import Pubkey
 
@@ -45,16 +45,18 @@ async def collect(recordings: Path, room: RoomId, into: Path) -> Collected | Rej
     await asyncio.to_thread(into.mkdir, 0o700, parents=True, exist_ok=True)
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-P", "-m", "podium_daemon.conference.page_media.muxing", str(folder), str(into)),
-        stdin=asyncio.subprocess.DEVNULL,
+        stdin=asyncio.subprocess.PIPE,  # it ends when this is closed, as by a crash
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         env=python_environment(),
     )
     try:
-        output, errors = await process.communicate()
+        assert process.stdout is not None
+        assert process.stderr is not None
+        output, errors = await asyncio.gather(process.stdout.read(), process.stderr.read())
+        await process.wait()
     finally:
-        if process.returncode is None:
-            process.kill()
+        await kill(process)
     if process.returncode != 0:
         last = errors.decode("utf-8", "replace").strip().splitlines()[-1:]
         _log.error("a recording could not be read", action="media.collect_failed", room=room, why=last)

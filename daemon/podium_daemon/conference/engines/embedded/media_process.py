@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-import socket
-import sys
 from pathlib import Path
 from typing import Final
 
@@ -28,7 +26,7 @@ from podium_daemon.conference.engines.embedded.wire import (
 from podium_daemon.conference.events import RoomId
 from podium_daemon.conference.page_media.media_host import MediaObserver
 from podium_daemon.conference.page_media.messages import Dropped, PageMessage
-from podium_daemon.runtime.child_process import kill, python_environment
+from podium_daemon.runtime.child_process import kill, start_on_socket
 from podium_daemon.runtime.clock import Clock, SystemClock
 from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.runtime.tasks import wait_for_first
@@ -99,18 +97,21 @@ class MediaProcess:
     async def _run_once(self, stop: Stop) -> str:
         """One life of the process; returns why it is over."""
         process, reader, writer = await _spawn(self._settings)
-        why = "it could not be started"
+        why, gently = "it could not be started", False  # one that starts has nothing to lose yet
         try:
-            version = await _ready(reader)
+            version = await _ready_unless(stop, reader)
+            if version is None:
+                return why
             self.pid, self._writer = process.pid, writer
             _log.info("the media process runs", action="media.up", pid=process.pid, aiortc=version)
             self._observer.media_up()
             why = await self._listen(reader, stop)
+            gently = stop.is_set()
         except MediaFailed as error:
             why = str(error)
         finally:
             self._writer = self.pid = None
-            await _end(process, writer, gently=stop.is_set())
+            await _end(process, writer, gently=gently)
             if not stop.is_set():
                 self._observer.media_down(why)
         return why
@@ -145,22 +146,13 @@ class MediaProcess:
 async def _spawn(
     settings: ProcessSettings,
 ) -> tuple[asyncio.subprocess.Process, asyncio.StreamReader, asyncio.StreamWriter]:
-    # a socket pair has no name in the file system: no other process can connect to it
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-    with theirs:
-        process = await asyncio.create_subprocess_exec(
-            *(
-                sys.executable,
-                "-P",
-                "-m",
-                "podium_daemon.conference.engines.embedded.child",
-                msgspec.json.encode(settings),
-            ),
-            stdin=theirs.fileno(),
-            env=python_environment(),
-        )
-    reader, writer = await asyncio.open_unix_connection(sock=ours)
-    return process, reader, writer
+    return await start_on_socket("-m", "podium_daemon.conference.engines.embedded.child", msgspec.json.encode(settings))
+
+
+async def _ready_unless(stop: Stop, reader: asyncio.StreamReader) -> str | None:
+    starting = asyncio.ensure_future(_ready(reader))
+    is_ready, _ = await wait_for_first(starting, stop.wait())
+    return starting.result() if is_ready else None
 
 
 async def _ready(reader: asyncio.StreamReader) -> str:

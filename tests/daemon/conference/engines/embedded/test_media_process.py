@@ -39,6 +39,8 @@ from podium_daemon.runtime.clock import SystemClock
 from podium_daemon.runtime.supervisor import Stop
 from tests.support.conference import new_person, reading, seeded_bytes
 from tests.support.media import MediaPage, SeatWay, only_loopback, settled, signing
+from tests.support.processes import children_of, first_python
+from tests.support.soon import soon
 
 ROOM = RoomId("b0c4")
 SPEC = RoomSpec(room=ROOM, title="Rust for gardeners", allow_recording=True)
@@ -92,6 +94,16 @@ async def _stage(folder: Path) -> AsyncIterator[Stage]:
             await page.close()
         stop.set()
         await running
+
+
+async def test_a_stop_while_the_process_starts_ends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A child that hangs before it is ready is killed: no room is in it yet."""
+    first_python("exec sleep 600", tmp_path, monkeypatch)
+    before = children_of(os.getpid())
+    async with _stage(tmp_path) as stage:
+        await soon(lambda: len(children_of(os.getpid()) - before) == 1)
+        assert stage.pid is None
+    assert children_of(os.getpid()) == before
 
 
 async def test_a_killed_process_is_replaced_and_people_see_each_other_again(tmp_path: Path) -> None:

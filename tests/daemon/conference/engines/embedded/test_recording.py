@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 import resource
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -15,11 +18,14 @@ from podium_daemon.conference.events import ConnectionId, RecordingState, RoomId
 from podium_daemon.conference.page_media.messages import Record, Recorded, RemoveSeat, StopRecording
 from podium_daemon.conference.page_media.muxing import mux_folder, read_head, read_pieces
 from podium_daemon.conference.page_media.packet_files import RECORD, TrackHead
-from podium_daemon.conference.page_media.recordings import collect
+from podium_daemon.conference.page_media.recordings import collect, folder_of
 from podium_daemon.conference.page_media.rtp import Packet, write_packet
+from podium_daemon.runtime.child_process import python_environment
 from podium_daemon.runtime.outcomes import Rejection
 from tests.support.conference import new_pubkey
 from tests.support.media import House, connection_of, house, settled
+from tests.support.processes import children_of
+from tests.support.soon import soon
 
 ROOM = RoomId("r")
 
@@ -149,6 +155,38 @@ async def test_nothing_recorded_is_said_so(tmp_path: Path) -> None:
     answer = await collect(tmp_path, ROOM, tmp_path / "out")
     assert isinstance(answer, Rejection)
     assert answer.slug == "no-recording"
+
+
+def _never_read_whole(recordings: Path) -> Path:
+    """A room's folder with a track that opens and never comes: a pipe that nobody writes into."""
+    folder = folder_of(recordings, ROOM)
+    folder.mkdir(parents=True)
+    os.mkfifo(folder / "a.rtp")
+    return folder
+
+
+async def test_a_collection_that_is_cancelled_leaves_no_process(tmp_path: Path) -> None:
+    """The daemon stops meanwhile: the process is gone before the task is."""
+    _never_read_whole(tmp_path)
+    before = children_of(os.getpid())
+    collecting = asyncio.create_task(collect(tmp_path, ROOM, tmp_path / "out"))
+    await soon(lambda: len(children_of(os.getpid()) - before) == 1)
+    collecting.cancel()
+    await asyncio.wait([collecting])
+    assert children_of(os.getpid()) == before
+
+
+async def test_the_process_that_collects_ends_with_the_daemon(tmp_path: Path) -> None:
+    """A daemon that is killed closes the pipe, and its next life does not find the old process at the same work."""
+    folder = _never_read_whole(tmp_path)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-P", "-m", "podium_daemon.conference.page_media.muxing", str(folder), str(tmp_path)),
+        stdin=asyncio.subprocess.PIPE,
+        env=python_environment(),
+    )
+    assert process.stdin is not None
+    process.stdin.close()
+    assert await asyncio.wait_for(process.wait(), 60) == 1
 
 
 def test_a_disk_that_takes_a_part_only_is_told(tmp_path: Path) -> None:
