@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 
 from starlette.types import ASGIApp
 
+from podium_daemon.runtime.connections import Caps
 from podium_daemon.runtime.supervisor import Stop
-from podium_daemon.web.connections import Caps
 from podium_daemon.web.server import DEFAULT_CAPS, WebServer, listen
 
 

@@ -17,8 +17,8 @@ from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from podium_daemon.runtime.allowances import Allowances
+from podium_daemon.runtime.connections import origin_of
 from podium_daemon.runtime.outcomes import Slug
-from podium_daemon.web.connections import origin_of
 from podium_daemon.web.problems import Problem
 
 MAX_BODY_BYTES: Final = 256 * 1024  # a signed session with its description is under 64 KiB; four fit

@@ -17,11 +17,11 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from podium_daemon.api.problems import MEDIA_TYPE
+from podium_daemon.runtime.accepting import Acceptor
+from podium_daemon.runtime.connections import Caps, Connections
 from podium_daemon.runtime.outcomes import Slug
 from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.runtime.tasks import wait_for_first
-from podium_daemon.web.accepting import Acceptor
-from podium_daemon.web.connections import Caps, Connections
 from podium_daemon.web.guard import HEADERS
 from podium_daemon.web.problems import Problem
 from podium_protocol.errors import InvalidInput

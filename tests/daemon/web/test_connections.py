@@ -17,9 +17,9 @@ from starlette.types import Receive, Scope, Send
 from structlog.testing import capture_logs
 from websockets.asyncio.client import connect
 
-from podium_daemon.web import accepting
-from podium_daemon.web.accepting import Acceptor
-from podium_daemon.web.connections import SAY_AGAIN, Caps, Connections, origin_of
+from podium_daemon.runtime import accepting
+from podium_daemon.runtime.accepting import Acceptor
+from podium_daemon.runtime.connections import SAY_AGAIN, Caps, Connections, origin_of
 from tests.support.clock import ManualClock
 from tests.support.served import Served, served
 from tests.support.soon import soon

@@ -19,9 +19,9 @@ from podium_daemon.api.guests import (
     InviteGuestsIn,
     OpenLinkIn,
 )
+from podium_daemon.runtime.connections import origin_of
 from podium_daemon.runtime.outcomes import Rejection, Slug
 from podium_daemon.services.guests.guests import BY_LINK, LOGIN_SECONDS
-from podium_daemon.web.connections import origin_of
 from podium_daemon.web.context import Context, InContext, forbidden, granted
 from podium_daemon.web.login import AnyCaller, Caller, InLogins, KeyCaller, LoginTokens
 from podium_daemon.web.strict_json import StrictRoute

@@ -15,10 +15,10 @@ from pydantic import Field
 
 from podium_daemon.api.base import EventModel
 from podium_daemon.api.signers import LeftSignerOut, OpenedOut, SignerIn, SignerOut, SigningIn, SigningOut
+from podium_daemon.runtime.connections import origin_of
 from podium_daemon.runtime.outcomes import Slug
 from podium_daemon.signers.page_signer import PageSigner, View
 from podium_daemon.signers.qr import qr_rows
-from podium_daemon.web.connections import origin_of
 from podium_daemon.web.context import Context, InContext, granted
 from podium_daemon.web.login import KeyCaller
 from podium_daemon.web.problems import Problem

@@ -13,7 +13,7 @@ from typing import Final
 import structlog
 
 from podium_daemon.runtime.clock import Clock, SystemClock
-from podium_daemon.web.connections import SAY_AGAIN, Connections
+from podium_daemon.runtime.connections import SAY_AGAIN, Connections
 
 PAUSE: Final = 0.5
 """Seconds to pause after an `accept` that failed for want of a descriptor."""
