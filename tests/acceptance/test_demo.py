@@ -48,7 +48,7 @@ async def kept(home: Home) -> tuple[Said, dict[str, int]]:
             while not (line := await process.stdout.readline()).startswith(b'{"pages"'):
                 assert line, (lines, process)
                 lines.append(line)
-            async with httpx.AsyncClient(trust_env=False) as client:
+            async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
                 pages = {url: (await client.get(url)).status_code for url in json.loads(line)["pages"]}
             process.send_signal(signal.SIGINT)
             out, err = await process.communicate()
@@ -104,7 +104,7 @@ async def test_kept_pages_stay_open_until_ctrl_c(played: Played) -> None:
     """With --keep the session's page and the list answer after the last step; Ctrl-C ends the demo's daemon with it."""
     assert list(played.pages.values()) == [200, 200]
     assert [url.count("/s/naddr1") for url in played.pages] == [1, 0]
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
         with pytest.raises(httpx.ConnectError):
             await client.get(next(iter(played.pages)))
 

@@ -46,7 +46,7 @@ async def test_more_connections_than_descriptors_keep_nobody_out(tmp_path: Path,
             async with _strangers(site.port, 2 * LIMIT, head.encode() + b"\r\n" if path else b""):
                 again = await site.read("session", "create", "Bends", "--at", "+3h", "--id", "bends", key=site.key_file)
                 assert again["naddr"] != made["naddr"]
-                async with httpx.AsyncClient(trust_env=False) as client:
+                async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
                     (state,) = (await client.get(f"{site.base}/api/relays")).json()["relays"]
                 assert (state["state"], state["lastError"]) == ("open", None)
             said = [line for line in site.texts().splitlines()[before:] if "web." in line]

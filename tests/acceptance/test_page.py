@@ -389,7 +389,7 @@ async def test_an_instructors_name_comes_from_the_relays(here: Here) -> None:
     assert await page.locator("p.by .name").count() == 0
     for age, name in ((10, "Grace"), (0, "Prof. Grace")):
         profile = profile_of(here.instructor, age=age, name=name, picture="https://evil.example/pixel.png")
-        async with connect(here.stage.relay_url, proxy=None) as relay:
+        async with connect(here.stage.relay_url, proxy=None, open_timeout=60) as relay:
             await relay.send(f'["EVENT",{profile.to_json().decode()}]')
             answer = json.loads(await relay.recv())
         assert answer[:3] == ["OK", profile.id, True]

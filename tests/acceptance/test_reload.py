@@ -37,6 +37,6 @@ async def test_a_running_daemon_moves_to_other_relays(tmp_path: Path) -> None:
             sessions = Filter(authors=(pubkey,), kinds=(kinds.SESSION,))
             await until(lambda: there.fetch(sessions), "the session is on the new relay")
             assert await before.fetch(sessions) == []
-            async with httpx.AsyncClient(trust_env=False) as client:
+            async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
                 relays = (await client.get(f"{site.base}/api/relays")).json()["relays"]
             assert (relays[0]["url"], relays[0]["state"]) == (new.url, "open")

@@ -44,7 +44,7 @@ class Pump:
                 if isinstance(event, kind):
                     del self.told[place]
                     return event
-            frame_in = await asyncio.wait_for(self.socket.recv(decode=False), 20)
+            frame_in = await asyncio.wait_for(self.socket.recv(decode=False), 60)
             self.session.receive(frame_in, time.monotonic())
 
 
@@ -57,7 +57,7 @@ def _id_of(frame: EventFrame) -> str:
 async def test_events_are_published_and_come_back() -> None:
     """OK, duplicate, stored events, EOSE and live events, all understood without a fault."""
     key = new_key()
-    async with running_relay() as relay, connect(relay.url, proxy=None) as socket:
+    async with running_relay() as relay, connect(relay.url, proxy=None, open_timeout=60) as socket:
         session = RelaySession(relay.url)
         pump = Pump(session, socket)
         stored, live = signed(key, "stored"), signed(key, "live")
@@ -76,7 +76,10 @@ async def test_events_are_published_and_come_back() -> None:
 
 async def test_a_refusal_is_understood() -> None:
     """A relay that asks for work says how much, and the verdict names it."""
-    async with running_relay(RelaySettings(min_pow=20)) as relay, connect(relay.url, proxy=None) as socket:
+    async with (
+        running_relay(RelaySettings(min_pow=20)) as relay,
+        connect(relay.url, proxy=None, open_timeout=60) as socket,
+    ):
         pump = Pump(RelaySession(relay.url), socket)
         pump.session.publish(signed(new_key(), "without work"), time.monotonic())
         verdict = (await pump.until(Published)).verdict
@@ -89,7 +92,7 @@ async def test_a_relay_that_wants_to_know_us_gets_a_login() -> None:
     """Refused, logged in, sent once more, accepted: for an EVENT and for a REQ over gift wraps."""
     key = new_key()
     settings = RelaySettings(login="both", guard_messages=True)
-    async with running_relay(settings) as relay, connect(relay.url, proxy=None) as socket:
+    async with running_relay(settings) as relay, connect(relay.url, proxy=None, open_timeout=60) as socket:
         session = RelaySession(relay.url, may_authenticate=True)
         pump = Pump(session, socket)
         now = int(time.time())

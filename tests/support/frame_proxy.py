@@ -29,7 +29,7 @@ class FrameProxy:
     async def serve(self, client: ServerConnection) -> None:
         """Forward one connection until either end closes."""
         with contextlib.suppress(OSError, ConnectionClosed):
-            async with connect(self.upstream, proxy=None, max_size=None) as relay:
+            async with connect(self.upstream, proxy=None, open_timeout=60, max_size=None) as relay:
                 ways = [
                     asyncio.ensure_future(self._pump(client, relay, is_answer=False)),
                     asyncio.ensure_future(self._pump(relay, client, is_answer=True)),

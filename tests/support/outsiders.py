@@ -213,7 +213,7 @@ class Seat:
     @classmethod
     async def take(cls, url: str, greeting: Event, proof_id: str) -> Seat:
         """Open the socket, say who comes, and wait until the room says welcome or closes."""
-        seat = cls(await connect(url, proxy=None, compression=None), url, proof_id)
+        seat = cls(await connect(url, proxy=None, open_timeout=60, compression=None), url, proof_id)
         await seat._socket.send(json.dumps(greeting))
         async with asyncio.timeout(60):
             await seat._welcomed.wait()

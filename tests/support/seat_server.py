@@ -133,6 +133,6 @@ async def sit_down(server: SeatServer, person: Person) -> Page:
 
 async def knock(server: SeatServer, person: Person) -> Page:
     """Open a person's page, whatever comes of it."""
-    socket = await connect(f"ws://127.0.0.1:{server.port}/", proxy=None, ping_interval=None)
+    socket = await connect(f"ws://127.0.0.1:{server.port}/", proxy=None, open_timeout=60, ping_interval=None)
     await socket.send(msgspec.json.encode(person))
     return Page(socket)

@@ -248,7 +248,7 @@ class Site:
     async def open_socket(self, row: LiveSessionRow, *first: object) -> Page:
         """A room socket, and the first messages on it."""
         url = f"ws://127.0.0.1:{self.port}{self.path_of(row, 'room')}"
-        page = Page(await connect(url, proxy=None, ping_interval=None))
+        page = Page(await connect(url, proxy=None, open_timeout=60, ping_interval=None))
         self._pages.append(page)
         for message in first:
             await page.socket.send(json.dumps(message))

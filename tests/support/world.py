@@ -392,8 +392,9 @@ class Room:
     async def observe(self) -> None:
         """The attendance service reads what the engine has told so far; what it knows already changes nothing."""
         events = []
+        # what the engine remembers is read without a wait: the first wait ends the reading
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(0.01):
+            async with asyncio.timeout(0):
                 async for event in self._here.engine.events():
                     events.append(event)  # noqa: PERF401  (a comprehension would lose what came before the time-out)
         await self._here.attendance._record([event for event in events if not isinstance(event, EngineHealth)])

@@ -206,7 +206,7 @@ async def test_nostr_sdk_gets_signatures_from_the_same_scripted_signer() -> None
     bunker = ScriptedBunker()
     async with running_relay() as relay, serving(bunker, relay.url):
         uri = sdk.NostrConnectUri.parse(bunker.url(relay.url))
-        client = sdk.NostrConnect(uri, sdk.Keys.generate(), timedelta(seconds=10), None)
+        client = sdk.NostrConnect(uri, sdk.Keys.generate(), timedelta(seconds=60), None)
         assert (await client.get_public_key_async()).to_hex() == bunker.user.pubkey
         draft = sdk.EventBuilder(sdk.Kind(1), "hello").finalize_unsigned(sdk.PublicKey.parse(bunker.user.pubkey))
         assert (await client.sign_event_async(draft)).verify()

@@ -56,7 +56,7 @@ def wait_until_ready(url: str, process: subprocess.Popen[str], log: Path) -> Non
     """Return once the daemon has greeted and says that it is ready."""
     assert process.stdout is not None
     assert any("Ctrl-C" in line for line in process.stdout), log.read_text()
-    while not httpx.get(f"{url}/readyz", trust_env=False).is_success:  # ends by the test's own time-out
+    while not httpx.get(f"{url}/readyz", trust_env=False, timeout=60).is_success:  # ends by the test's own time-out
         assert process.poll() is None, log.read_text()
 
 

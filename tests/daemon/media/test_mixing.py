@@ -250,4 +250,4 @@ def test_the_process_ends_with_the_daemon(tmp_path: Path, clips: Path) -> None:
         assert child.stdin is not None
         child.stdin.write(msgspec.json.encode(job) + b"\n")
         child.stdin.close()
-        assert child.wait(timeout=20) == 1
+        assert child.wait(timeout=60) == 1

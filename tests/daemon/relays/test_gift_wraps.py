@@ -360,7 +360,7 @@ async def test_other_message_relays_are_read_from_their_beginning(tmp_path: Path
     async with running_relay() as old, running_relay() as new, mirrored(tmp_path / "p.sqlite") as here:
         await publish(new, kept)
         async with reading(PoolRelay(old.url, dm=True), here, service) as (wraps, reader):
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 await wraps.caught_up.wait()
             assert wraps._pool is not None
             wraps._pool.configure([PoolRelay(new.url, dm=True), PoolRelay(old.url, dm=False)])

@@ -153,4 +153,4 @@ async def test_a_worker_ends_with_the_daemon() -> None:
     async with judging(count=1) as judges:
         (worker,) = judges._workers
         worker._writer.transport.abort()
-        await asyncio.wait_for(worker._process.wait(), 5)
+        await asyncio.wait_for(worker._process.wait(), 60)

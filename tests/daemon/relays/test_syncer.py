@@ -614,7 +614,7 @@ class TestOtherRelays:
                 await new.until_asked("sessions-0")
                 assert not sync.syncer.caught_up.is_set()
                 new.may_end.set()
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(60):
                     await sync.syncer.caught_up.wait()
 
 

@@ -121,7 +121,7 @@ async def test_a_service_that_ends_by_a_cancellation_of_its_own_is_a_failure_and
     """Nobody cancelled the service: it does not vanish without a word, the others are stopped in order."""
     log: list[str] = []
     with pytest.raises(ServiceFailed, match="service 'syncer' ended by a cancellation of its own"):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await Supervisor([Recorder("store", log), Cancels("syncer", log)]).run()
     assert log == ["store starts", "store stops"]
 

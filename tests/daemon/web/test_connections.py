@@ -166,7 +166,7 @@ async def flooded(place: str, count: int, said: bytes = b"") -> AsyncIterator[li
 
 async def answers(here: Served) -> bool:
     """Whether a new person gets an answer."""
-    async with httpx.AsyncClient(trust_env=False, timeout=10) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
         return (await client.get(f"http://{here.place}/")).text == "ok"
 
 
@@ -179,10 +179,10 @@ async def test_strangers_who_say_nothing_or_half_of_it_keep_nobody_out(said: byt
     """Ten times the cap of them hold their connections, and a caller who asks is answered; those who work go on."""
     app = Echo()
     async with served(app, caps=lambda: Caps(20, 500)) as here, AsyncExitStack() as stack:
-        client = await stack.enter_async_context(httpx.AsyncClient(trust_env=False, timeout=20))
+        client = await stack.enter_async_context(httpx.AsyncClient(trust_env=False, timeout=60))
         asking = asyncio.create_task(client.get(f"http://{here.place}/wait"))
         await soon(lambda: app.waiting == 1)
-        socket_ = await stack.enter_async_context(connect(f"ws://{here.place}/room", proxy=None))
+        socket_ = await stack.enter_async_context(connect(f"ws://{here.place}/room", proxy=None, open_timeout=60))
         assert await socket_.recv() == "welcome"
         async with flooded(here.place, 200, said):
             assert await answers(here)
@@ -195,7 +195,7 @@ async def test_a_socket_that_showed_no_ticket_makes_room() -> None:
     """A WebSocket to which nothing was said is as idle as a connection that said nothing."""
     async with served(Echo(), caps=lambda: Caps(16, 500)) as here, AsyncExitStack() as stack:
         for _ in range(40):
-            await stack.enter_async_context(connect(f"ws://{here.place}/quiet", proxy=None))
+            await stack.enter_async_context(connect(f"ws://{here.place}/quiet", proxy=None, open_timeout=60))
         assert await answers(here)
 
 

@@ -108,6 +108,6 @@ async def asked(app: object) -> list[object]:
     async def receive() -> Message:
         return {"type": "http.request"}
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await HeadRequests(app)({"type": "http", "method": "HEAD"}, receive, send)  # type: ignore[arg-type]
     return said

@@ -119,7 +119,7 @@ async def test_open_sockets_are_told_that_the_service_restarts() -> None:
     """1012 is the close code for it (RFC 6455's registry)."""
     app = Slow()
     async with served(app) as here:
-        page = await connect(f"ws://{here.place}/", proxy=None)
+        page = await connect(f"ws://{here.place}/", proxy=None, open_timeout=60)
         await app.asked.wait()
         here.stop.set()
         await here.running
@@ -147,7 +147,7 @@ async def test_a_slow_answer_and_a_socket_are_not_taken_for_silence(monkeypatch:
     monkeypatch.setattr(server_module, "HEAD_SECONDS", 0.05)
     app = Slow()
     async with served(app) as here, httpx.AsyncClient(trust_env=False, timeout=60) as client:
-        page = await connect(f"ws://{here.place}/", proxy=None)
+        page = await connect(f"ws://{here.place}/", proxy=None, open_timeout=60)
         asking = asyncio.create_task(client.get(f"http://{here.place}/"))
         await app.asked.wait()
         idle, writer = await asyncio.open_connection(*here.place.split(":"))

@@ -20,7 +20,7 @@ def _threads_since(before: set[threading.Thread]) -> list[threading.Thread]:
 
 def _alive_since(before: set[threading.Thread]) -> list[threading.Thread]:
     for thread in _threads_since(before):
-        thread.join(10)  # a thread that is at its end answers a little before it is gone
+        thread.join(60)  # a thread that is at its end answers a little before it is gone
     return _threads_since(before)
 
 

@@ -39,7 +39,7 @@ class Door:
 
 async def opened(place: str) -> ClientConnection:
     """A browser's end."""
-    return await connect(f"ws://{place}/", proxy=None, ping_interval=None)
+    return await connect(f"ws://{place}/", proxy=None, open_timeout=60, ping_interval=None)
 
 
 async def test_text_and_bytes_are_frames() -> None:
