@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, OrderedDict, deque
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Final, Generic, Protocol, TypeVar
 
 import msgspec
@@ -301,9 +302,9 @@ class Ingest:
     async def _store(self, batch: Sequence[tuple[_Entry, VerifiedEvent]]) -> None:
         """Store a batch; if that fails, each relay's part by itself, so that one relay's events fail alone."""
         failure: Exception | None = None
-        done: Collection[EventId] = ()
+        done: AbstractSet[EventId] = frozenset()
         try:
-            done = await self._keep([Good(entry.arrival, event) for entry, event in batch])
+            done = set(await self._keep([Good(entry.arrival, event) for entry, event in batch]))
         except Exception as error:  # noqa: BLE001  (handed to those who brought the events)
             failure = error
         relays = dict.fromkeys(entry.arrival.relay for entry, _ in batch)

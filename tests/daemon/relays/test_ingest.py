@@ -230,6 +230,25 @@ async def test_what_comes_while_others_are_stored_becomes_one_batch() -> None:
     assert found.batches == [1, 29]
 
 
+class _Unsearched(list[EventId]):
+    """An answer of the store that takes long to search, as every long list does."""
+
+    def __contains__(self, _: object) -> bool:
+        raise AssertionError("the whole answer was searched for one event")
+
+
+async def test_the_answer_of_the_store_is_not_searched_for_each_event() -> None:
+    """A batch of a thousand would be compared with a thousand ids each: as much time as all else on the event loop."""
+
+    async def keep(batch: Sequence[Good]) -> list[EventId]:
+        return _Unsearched(one.event.id for one in batch)
+
+    ingest = Ingest(keep, lambda: NOW)
+    event = rsvp()
+    await ingest.take_in([arrival(event)])
+    assert ingest.has_seen(event.id)
+
+
 async def test_a_caller_that_is_cancelled_loses_nothing() -> None:
     """A connection that ends while its events are under way: they are stored all the same."""
     found = Kept()
