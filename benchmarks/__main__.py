@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
-from benchmarks import fanout, ingest, lookup, many, media, reminded, report, room, start, store, verify, wrap
+from benchmarks import fanout, ingest, lookup, many, media, reminded, report, room, start, store, streams, verify, wrap
 from benchmarks.child import ROOT, keep_quiet
 from benchmarks.interleave import Result
 from benchmarks.settings import Settings
@@ -24,6 +24,7 @@ WORKS: Final = {
     "lookup": lookup.run,
     "reminded": reminded.run,
     "sessions": many.run,
+    "streams": streams.run,
     "start": start.run,
     "media": media.run,
     "room": room.run,
@@ -47,6 +48,7 @@ def main(words: Sequence[str] | None = None) -> None:
         events=given.events,
         people=given.people,
         rows=given.rows,
+        streams=given.streams,
         watchers=given.watchers,
         room=given.room,
         crowd=max(given.crowd, given.room + 1),
@@ -70,6 +72,7 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--events", type=int, default=usual.events, help="events that are ingested")
     parser.add_argument("--people", type=int, default=usual.people, help="people who are written to, at most 5,800")
     parser.add_argument("--rows", type=int, default=usual.rows, help="rows that are looked up in")
+    parser.add_argument("--streams", type=int, default=usual.streams, help="pages that listen to one session")
     parser.add_argument("--watchers", type=int, default=usual.watchers, help="people who receive one speaker")
     parser.add_argument("--room", type=int, default=usual.room, help="people in a room that a browser watches")
     parser.add_argument("--crowd", type=int, default=usual.crowd, help="people in a fuller room")

@@ -173,20 +173,24 @@ class RunningDaemon:
             clock=SystemClock(),
         )
         self._listener = listen("127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self.port: int = self._listener.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.host = self.config.public_url.split("//")[1].rstrip("/")  # people's, whatever free port it has here
         self.store = store
         self.daemon = Daemon(core, self._listener)
 
-    def session(self, name: str, starts_at: int) -> VerifiedEvent:
+    def session(
+        self, name: str, starts_at: int, *, title: str | None = None, written_at: int | None = None
+    ) -> VerifiedEvent:
         """A session event of the instructor."""
-        spec = SessionSpec(identifier=name, title=name, starts_at=starts_at, duration_minutes=60)
+        spec = SessionSpec(identifier=name, title=title or name, starts_at=starts_at, duration_minutes=60)
         draft = write_session(
             spec,
             instructor=self.instructor.pubkey,
             service=self.service,
             relay_hint=_RELAY,
             join_url=self.url,
-            now=int(time.time()),
+            now=written_at or int(time.time()),
             previous=None,
         )
         event = verify(self.instructor.sign(draft, secrets.token_bytes(32)))
@@ -194,8 +198,8 @@ class RunningDaemon:
         return event
 
     def client(self) -> httpx.AsyncClient:
-        """A client that addresses the service as people do, whatever free port it has here."""
-        return httpx.AsyncClient(base_url=self.url, headers={"Host": self.config.public_url.split("//")[1].rstrip("/")})
+        """A client that addresses the service as people do."""
+        return httpx.AsyncClient(base_url=self.url, headers={"Host": self.host})
 
     async def idle(self, seconds: float) -> float:
         """Percent of a core that is used in so many seconds."""

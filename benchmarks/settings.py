@@ -20,4 +20,5 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     lookups: int = 1_000  # in one turn of a contestant
     sessions: int = 10_000  # in the store of a daemon
     told: int = 2_000  # sessions that are read in while another is due
+    streams: int = 1_000  # pages that listen to one session
     idle: float = 10.0  # seconds in which an idle daemon is watched

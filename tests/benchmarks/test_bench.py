@@ -30,6 +30,7 @@ TINY = Settings(
     lookups=5,
     sessions=40,
     told=10,
+    streams=10,
     idle=1.0,
 )
 
@@ -69,6 +70,17 @@ LINES = {
         "list of sessions p99",
         "idle CPU with many sessions",
         "a due start while sessions are read in",
+    ],
+    "streams": [
+        "streams, the session changes",
+        "streams, the session changes: CPU of one",
+        "streams, one answers",
+        "streams, one answers: CPU of one",
+        "streams, all who signed in answer",
+        "streams, all who signed in answer: CPU of one",
+        "streams, memory of one",
+        "streams, idle CPU",
+        "streams, event loop's lag p99",
     ],
     "start": [
         "start to the first connection",
