@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from enum import StrEnum
-from typing import Annotated, Final, NamedTuple, NewType, NoReturn
+from typing import Annotated, Final, NewType, NoReturn
 
 import msgspec
 
@@ -79,7 +79,7 @@ class VerifiedEvent(SignedEvent, frozen=True, gc=False):
     """An event whose id and signature were checked. Only `verify` and `verify_json` make one."""
 
 
-class ParsedEvent(NamedTuple):
+class ParsedEvent(msgspec.Struct, frozen=True, gc=False):
     """A parsed event with its canonical form, kept so that filters are matched before the costly signature check."""
 
     event: SignedEvent
@@ -120,13 +120,13 @@ def parse_json(raw: bytes | msgspec.Raw) -> ParsedEvent | Rejected:
 
 def verify_parsed(parsed: ParsedEvent) -> VerifiedEvent | Rejected:
     """Recompute the id, compare it with the one on the wire, then check the signature (NIP-01, BIP-340)."""
-    event, form = parsed
-    digest = hashlib.sha256(form)
-    if digest.hexdigest() != event.id:
+    event = parsed.event
+    digest = hashlib.sha256(parsed.form).digest()
+    if digest.hex() != event.id:
         return Rejected(RejectReason.BAD_ID, "the id is not the hash of the event")
     pubkey = hex_bytes(event.pubkey, 32)
     signature = hex_bytes(event.sig, 64)
-    if pubkey is None or signature is None or not schnorr.verify(pubkey, digest.digest(), signature):
+    if pubkey is None or signature is None or not schnorr.verify(pubkey, digest, signature):
         return Rejected(RejectReason.BAD_SIGNATURE, "the signature is not the author's")
     return VerifiedEvent(event.id, event.pubkey, event.created_at, event.kind, event.tags, event.content, event.sig)
 

@@ -24,6 +24,7 @@ _SALT: Final = b"nip44-v2"
 _MIN_CHARS: Final = 132  # NIP-44, "Decryption", step 2
 _MIN_BYTES: Final = 99
 _LONG: Final = 65_536  # from this length on the prefix has 6 bytes (specification of 2026-06-28)
+_SHA256: Final = hashes.SHA256()
 _COUNTER: Final = bytes(4)  # `cryptography` takes the block counter, little-endian, before the 12 bytes of the nonce
 
 
@@ -58,9 +59,9 @@ def encrypt_bytes(plaintext: bytes, key: bytes, nonce: bytes) -> str:
     if len(key) != 32 or len(nonce) != 32:
         raise LocalProtocolError("a conversation key and a nonce are 32 bytes each")
     cipher_key, cipher_nonce, mac_key = _message_keys(key, nonce)
-    ciphertext = _chacha20(cipher_key, cipher_nonce, _pad(plaintext))
-    mac = hmac.digest(mac_key, nonce + ciphertext, "sha256")
-    payload = binascii.b2a_base64(b"\x02" + nonce + ciphertext + mac, newline=False).decode("ascii")
+    sealed = nonce + _chacha20(cipher_key, cipher_nonce, _pad(plaintext))
+    mac = hmac.digest(mac_key, sealed, "sha256")
+    payload = binascii.b2a_base64(b"\x02" + sealed + mac, newline=False).decode("ascii")
     if len(payload) > MAX_ENCRYPTED_CHARS:
         raise LocalProtocolError(f"the text is too long: encrypted it has {len(payload)} characters")
     return payload
@@ -99,7 +100,7 @@ def padded_length(length: int) -> int:
 
 
 def _message_keys(key: bytes, nonce: bytes) -> tuple[bytes, bytes, bytes]:
-    keys = HKDFExpand(hashes.SHA256(), 76, nonce).derive(key)
+    keys = HKDFExpand(_SHA256, 76, nonce).derive(key)
     return keys[:32], keys[32:44], keys[44:]
 
 

@@ -111,11 +111,9 @@ def wrap(
     event = UnsignedEvent(Pubkey(ephemeral.pubkey.hex()), created_at, kinds.GIFT_WRAP, rows, content)
     if work and (mined := nip13.mine(event, work)) is not None:
         event = mined
-    digest = hashlib.sha256(canonical(event))
-    signature = ephemeral.sign(digest.digest(), aux).hex()
-    return SignedEvent(
-        EventId(digest.hexdigest()), event.pubkey, created_at, kinds.GIFT_WRAP, event.tags, content, signature
-    )
+    digest = hashlib.sha256(canonical(event)).digest()
+    signature = ephemeral.sign(digest, aux).hex()
+    return SignedEvent(EventId(digest.hex()), event.pubkey, created_at, kinds.GIFT_WRAP, event.tags, content, signature)
 
 
 def gift_wrap(
