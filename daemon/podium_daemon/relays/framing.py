@@ -25,6 +25,7 @@ _MAX_CONTROL: Final = 125  # bytes (section 5.5)
 _LENGTH_IN_2: Final = 126  # the length is in the next two bytes
 _LENGTH_IN_8: Final = 127
 _MASKED: Final = 0x80  # in the byte of the length: no server does that (section 5.1)
+MAX_FRAMES: Final = 512  # read in one step: 3 ms at most, where a hostile relay packs 32,000 into 64 KiB
 
 
 class Received(NamedTuple):
@@ -43,8 +44,8 @@ class Framing:
         """`protocol` has shaken hands and has seen nothing after that. `max_size`: bytes of a message."""
         self._protocol = protocol
         self._max_size = max_size
-        self.frames = 0
-        """How many frames, of all kinds, the last piece completed."""
+        self.is_behind = False
+        """Whether the last step ended at its most frames: `receive` of nothing reads on."""
         self._rest = bytearray()  # the beginning of a frame
         self._awaited = 0  # the size of that frame, once it is known
         self._is_fragmented = False  # the parts of a message are coming
@@ -52,19 +53,24 @@ class Framing:
         self._parts: bytearray | None = None
 
     def receive(self, data: bytes) -> Received:
-        """Take the next piece of the stream; what it breaks is told by the library's `parser_exc`."""
-        data, at, self.frames = self._joined(data), 0, 0
+        """Take the next piece of the stream; what it breaks is told by the library's `parser_exc`.
+
+        One step reads `MAX_FRAMES` frames at most; `is_behind` says that it left some.
+        """
+        data, at, left = self._joined(data), 0, MAX_FRAMES
         texts: list[bytes] = []
         counts: Counter[str] = Counter()
         while self._protocol.state is OPEN:
-            at = self._cut_texts(data, at, texts)
-            if (end := self._end_of_others(data, at)) == at:
+            before, at = len(texts), self._cut_texts(data, at, texts, left)
+            left -= len(texts) - before
+            if (end := self._end_of_others(data, at, left)) == at:
                 break
             self._protocol.receive_data(data[at:end])
             at = end
             events = self._protocol.events_received()
-            self.frames += len(events)
+            left -= len(events)
             self._assemble(events, texts, counts)
+        self.is_behind = left <= 0 and at < len(data)
         if data:
             self._keep(data[at:])
         return Received(texts, counts["binaries"], counts["controls"], counts["fragments"])
@@ -80,17 +86,14 @@ class Framing:
         payload = _payload(rest, 0) if len(rest) > 1 else None
         self._rest, self._awaited = bytearray(rest), 0 if payload is None else payload.end
 
-    def _cut_texts(self, data: bytes, at: int, texts: list[bytes]) -> int:
+    def _cut_texts(self, data: bytes, at: int, texts: list[bytes], most: int) -> int:
         if self._is_fragmented or self._has_broken:
             return at
-        before = len(texts)
-        at = _cut_texts(data, at, self._max_size, texts)
-        self.frames += len(texts) - before
-        return at
+        return _cut_texts(data, at, self._max_size, texts, len(texts) + most)
 
-    def _end_of_others(self, data: bytes, at: int) -> int:
+    def _end_of_others(self, data: bytes, at: int, most: int) -> int:
         """Where the whole frames end that are the library's; it gets everything once a frame is not allowed."""
-        while not self._has_broken and at + 2 <= len(data):
+        while not self._has_broken and most > 0 and at + 2 <= len(data):
             kind, size = data[at], data[at + 1]
             payload = _payload(data, at)
             is_good = self._is_allowed(kind, size) and (payload is None or payload.size <= self._max_size)
@@ -101,6 +104,7 @@ class Framing:
             else:
                 self._is_fragmented = kind in _FIRST_PARTS or (self._is_fragmented and kind != _LAST_PART)
                 at = payload.end
+                most -= 1
         return len(data) if self._has_broken else at
 
     def _is_allowed(self, kind: int, size: int) -> bool:
@@ -147,10 +151,10 @@ def _payload(data: bytes, at: int) -> _Payload | None:
     return _Payload(size, start + size)
 
 
-def _cut_texts(data: bytes, at: int, max_size: int, texts: list[bytes]) -> int:
-    """Add the text messages that stand there to `texts`; returns where the first other or broken frame begins."""
+def _cut_texts(data: bytes, at: int, max_size: int, texts: list[bytes], most: int) -> int:
+    """Add text messages that stand there to `texts`, until it has `most`; returns where the next frame begins."""
     total = len(data)
-    while at + 2 <= total and data[at] == _TEXT:
+    while at + 2 <= total and data[at] == _TEXT and len(texts) < most:
         size = data[at + 1]
         if size < _LENGTH_IN_2:
             start = at + 2

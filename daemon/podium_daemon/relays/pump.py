@@ -40,9 +40,9 @@ MAX_AHEAD: Final = 4_096
 MAX_BYTES_AHEAD: Final = 2 * 1024 * 1024
 """The same in bytes of events."""
 
-# in one piece of the stream, which is 16 KiB at most
+# in one step, which reads 64 KiB at most
 _CONTROLS_AT_ONCE: Final = 16  # honest relays ping once in half a minute
-_FRAGMENTS_AT_ONCE: Final = 64  # honest ones are of kilobytes
+_FRAGMENTS_AT_ONCE: Final = 256  # honest ones are of kilobytes
 _log = structlog.get_logger(__name__)
 
 

@@ -2,8 +2,8 @@
 
 Not websockets' own asyncio client: it reads up to 256 KiB in one go (a hostile relay packs 130,000 frames into that and
 holds the loop for half a second), follows redirects to other hosts, uses proxies named in the environment, cannot tell
-a peer that does not read from one that is gone, and costs a quarter more for each message. Here one step reads a piece
-that is small where frames are, and what is not read stays in the kernel, so that a slow consumer slows the relay down.
+a peer that does not read from one that is gone, and costs a quarter more for each message. Here one step reads a
+bounded number of frames, and what is not read stays in the kernel, so that a slow consumer slows the relay down.
 RFC 6455.
 """
 
@@ -25,10 +25,8 @@ from podium_daemon.relays.addresses import Destination
 from podium_daemon.relays.framing import Framing, Received
 from podium_protocol.errors import PodiumError
 
-_SMALLEST_PIECE: Final = 1024  # bytes: 500 empty frames, 2 ms
-_LARGEST_PIECE: Final = 16 * 1024
-_FEW_FRAMES: Final = 64  # in a piece: the next one may be larger
-_MANY_FRAMES: Final = 256  # in a piece: the next one is smaller
+_PIECE: Final = 64 * 1024  # bytes: some hundred events, which share what a step costs; `Framing` bounds the frames
+_PIECE_OF_HANDSHAKE: Final = 1024
 _CLOSE_WITHIN: Final = 2.0  # seconds
 _MAX_WORDS: Final = 200  # characters of a relay's own that go into an error
 _USER_AGENT: Final = "podium"
@@ -62,7 +60,6 @@ class WebSocket:
         self._writer = writer
         self._protocol = protocol
         self._framing = Framing(protocol, max_frame_bytes)
-        self._piece = _SMALLEST_PIECE
         self._early = b""  # frames that came in one piece with the handshake
 
     @classmethod
@@ -92,12 +89,12 @@ class WebSocket:
         """The messages of the next piece of the stream: none, if the piece completes none or is all pings and pongs."""
         received = Received([], 0, 0, 0)
         if self._protocol.state is OPEN:
-            data, self._early = self._early or await self._read(), b""
-            if data:
+            is_behind = self._framing.is_behind
+            data, self._early = b"" if is_behind else self._early or await self._read(), b""
+            if data or is_behind:
                 received = self._framing.receive(data)
             else:
                 self._protocol.receive_eof()
-            self._adapt(len(data), self._framing.frames)
             if self._flush():
                 await self.drain()  # a relay that pings without reading the pongs is not read on
         if self._protocol.state is not OPEN and not received.texts:
@@ -131,7 +128,7 @@ class WebSocket:
                 if self._protocol.state is OPEN:
                     self._protocol.send_close(1000)
                     self._flush()
-                while await self._reader.read(_LARGEST_PIECE):
+                while await self._reader.read(_PIECE):
                     pass
         await self._end()
 
@@ -152,7 +149,7 @@ class WebSocket:
         self._flush()
         seen = b""
         while protocol.state is CONNECTING:
-            data = await self._reader.read(_SMALLEST_PIECE)
+            data = await self._reader.read(_PIECE_OF_HANDSHAKE)
             # a relay's first frames, its goodbye even, may come in one piece with its answer
             head = seen + data
             end = head.find(_END_OF_HEAD)
@@ -176,16 +173,9 @@ class WebSocket:
 
     async def _read(self) -> bytes:
         try:
-            return await self._reader.read(self._piece)
+            return await self._reader.read(_PIECE)
         except OSError as error:
             raise SocketLost(_words_of(error)) from None
-
-    def _adapt(self, size: int, frames: int) -> None:
-        """Choose the next piece: large for speed, but never so many frames that the loop is held up."""
-        if frames > _MANY_FRAMES:
-            self._piece = max(_SMALLEST_PIECE, self._piece // 4)
-        elif frames < _FEW_FRAMES and size == self._piece:
-            self._piece = min(_LARGEST_PIECE, self._piece * 2)
 
     def _flush(self) -> bool:
         data = b"".join(self._protocol.data_to_send())  # an empty piece asks for a half-close; `abort` does that
@@ -214,7 +204,7 @@ async def _open_stream(
                 return await asyncio.open_connection(
                     address,
                     to.port,
-                    limit=_LARGEST_PIECE,
+                    limit=_PIECE,
                     ssl=tls if to.is_secure else None,
                     server_hostname=to.host if to.is_secure else None,
                 )

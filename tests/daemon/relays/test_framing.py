@@ -15,7 +15,7 @@ from websockets.server import ServerProtocol
 from websockets.typing import BytesLike
 from websockets.uri import parse_uri
 
-from podium_daemon.relays.framing import Framing
+from podium_daemon.relays.framing import MAX_FRAMES, Framing
 
 LIMIT = 700
 TEXT = Frame(Opcode.TEXT, b'["EOSE","a"]')
@@ -59,16 +59,16 @@ class Seen:
         self.protocol = opened()
         framing = Framing(self.protocol, LIMIT)
         self.texts: list[bytes] = []
-        self.binaries = self.controls = self.fragments = self.frames = 0
-        for piece in [stream] if pieces is None else pieces:
-            if self.protocol.state is not OPEN:
-                break
-            texts, binaries, controls, fragments = framing.receive(piece)
+        self.binaries = self.controls = self.fragments = 0
+        self.steps: list[int] = []
+        pending = [stream] if pieces is None else list(pieces)
+        while self.protocol.state is OPEN and (framing.is_behind or pending):
+            texts, *counts = framing.receive(b"" if framing.is_behind else pending.pop(0))
             self.texts += texts
-            self.binaries += binaries
-            self.controls += controls
-            self.fragments += fragments
-            self.frames += framing.frames
+            self.binaries += counts[0]
+            self.controls += counts[1]
+            self.fragments += counts[2]
+            self.steps.append(len(texts) + sum(counts))
         self.answers = answers_of(self.protocol)
 
     @property
@@ -146,8 +146,18 @@ def test_messages_are_cut_out_without_the_library() -> None:
     stream = sent(TEXT) + ping + sent(TEXT, Frame(Opcode.TEXT, b"x" * 300)) + with_long_length(b"y" * 7)
     seen = Seen(stream, [stream[start : start + 1] for start in range(len(stream))])
     assert [len(text) for text in seen.texts] == [12, 12, 300, 7]
-    assert (seen.controls, seen.frames) == (1, 5)
+    assert seen.controls == 1
     assert seen.protocol.given == ping
+
+
+@pytest.mark.parametrize(
+    "frame", [b"\x81\x00", b"\x89\x00", b"\x82\x00", b"\x89\x00\x81\x00"], ids=["text", "ping", "binary", "both"]
+)
+def test_no_step_reads_more_than_so_many_frames(frame: bytes) -> None:
+    """Frames of two bytes, thousands in one piece, are read in several steps, and none is lost."""
+    seen = Seen(frame * 2_000, [frame * 1_999 + frame[:-1], frame[-1:]])
+    assert max(seen.steps) <= MAX_FRAMES
+    assert sum(seen.steps) == 2_000 * len(frame) // 2
 
 
 @pytest.mark.parametrize(
