@@ -126,10 +126,7 @@ class Retention:
         """Delete the rows of a session, except in the tables `but`, which are left for the next time."""
         for name, table in self._tables.items():
             if name not in but:
-                # an index is used where there is one; of what has none, few rows are kept
-                indexed = "lessonId" in table.schema.by_path
-                named = table.where("lessonId") if indexed else table.where("id").above(0).and_("lessonId")
-                while await named.equals(session.session_address).limit(_ROWS).delete() == _ROWS:
+                while await table.where("lessonId").equals(session.session_address).limit(_ROWS).delete() == _ROWS:
                     pass
         await self._forget_events(session)
         if not but:

@@ -94,9 +94,9 @@ class AnswerViews:
         """The messages to some people about a session."""
         if not people:
             return [], []
-        by_person = self._store.ledger.where("pubkey").any_of(people).and_("lessonId").equals(row.session_address)
         keys = [[row.session_address, pubkey] for pubkey in people]
-        return await by_person.to_list(), await self._store.letters.where("[lessonId+pubkey]").any_of(keys).to_list()
+        ledger = await self._store.ledger.where("[lessonId+pubkey]").any_of(keys).to_list()
+        return ledger, await self._store.letters.where("[lessonId+pubkey]").any_of(keys).to_list()
 
     async def unreachable(self, row: LiveSessionRow, only: Pubkey | None) -> list[UnreachableOut]:
         """People to whom no message can be sent now, in the order in which that was noticed; or only `only`."""
@@ -104,8 +104,7 @@ class AnswerViews:
             ledger = await self._store.ledger.where("lessonId").equals(row.session_address).to_list()
             letters = await self._store.letters.where("lessonId").equals(row.session_address).to_list()
         else:
-            ledger = await self._store.ledger.where("pubkey").equals(only).to_list()
-            letters = await self._store.letters.where("pubkey").equals(only).to_list()
+            ledger, letters = await self._messages_to(row, [only])
         away = self._away(row, ledger, letters)
         names = await self._people.names_of(row, away)
         ordered = sorted(away, key=lambda key: _tried_at(away[key][0]))
@@ -138,8 +137,8 @@ class AnswerViews:
         if only is None:
             rows = await self._store.ledger.where("lessonId").equals(row.session_address).to_list()
         else:
-            own = await self._store.ledger.where("pubkey").equals(only).to_list()
-            rows = [each for each in own if each.session_address == row.session_address]
+            key = [row.session_address, only]
+            rows = await self._store.ledger.where("[lessonId+pubkey]").equals(key).to_list()
         return await self._reminders(row, rows, await self._letters(row, only))
 
     async def _reminders(

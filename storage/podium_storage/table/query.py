@@ -26,6 +26,7 @@ from podium_storage.table.where import (
     WhereClause,
     find_index,
     fixed_columns,
+    holds_for_none,
     keys_of,
 )
 
@@ -129,6 +130,10 @@ class Query(msgspec.Struct, Generic[Row], frozen=True):
             StoreError: what the database said; so for every word that runs the query.
             TransactionMisused: the table was bound to a transaction that has ended or did not declare it.
         """
+        if holds_for_none(self._condition):
+            if self._tx is not None:
+                self._tx.admit(self._store.schema.name, write=False)
+            return []  # SQLite would walk an index for it, and another thread would be woken
         rows = await self._store.rows(self._tx, self._condition, self._tail(is_cut=not self._predicates))
         if not self._predicates:
             return rows

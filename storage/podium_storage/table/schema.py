@@ -244,18 +244,20 @@ ATTENDANCE: Final = TableSchema(
     "trainingLiveSessionAttendance", rows.AttendanceRow, "++id, lessonId, pubkey, joinedAt, &[lessonId+pubkey]"
 )
 LEDGER: Final = TableSchema(
-    "reminderLedger", rows.LedgerRow, "++id, lessonId, pubkey, [state+dueAt], &[lessonId+epoch+message+pubkey]"
+    "reminderLedger",
+    rows.LedgerRow,
+    "++id, pubkey, [lessonId+pubkey], [state+dueAt], &[lessonId+epoch+message+pubkey]",
 )
 INTERVALS: Final = TableSchema(
     "attendanceIntervals", rows.IntervalRow, "++id, &connectionId, lessonId, leftAt, [lessonId+pubkey]"
 )
 MEMBERS: Final = TableSchema("roomMembers", rows.RoomMemberRow, "++id, lessonId, &[lessonId+pubkey]")
-OPT_OUTS: Final = TableSchema("optOuts", rows.OptOutRow, "++id, pubkey, &[pubkey+lessonId]")
+OPT_OUTS: Final = TableSchema("optOuts", rows.OptOutRow, "++id, pubkey, lessonId, &[pubkey+lessonId]")
 QUESTIONS: Final = TableSchema("liveQuestions", rows.QuestionRow, "++id, &eventId, state, [lessonId+pubkey]")
 QUESTION_VOTES: Final = TableSchema("questionVotes", rows.QuestionVoteRow, "++id, [lessonId+pubkey], &[eventId+pubkey]")
 ROOM_CONTROLS: Final = TableSchema("roomControls", rows.RoomControlsRow, "++id, &lessonId")
 CHAT_LINES: Final = TableSchema("chatLines", rows.ChatLineRow, "++id, lessonId")
-POLLS: Final = TableSchema("polls", rows.PollRow, "++id, lessonId")
+POLLS: Final = TableSchema("polls", rows.PollRow, "++id, lessonId, stage")
 POLL_VOTES: Final = TableSchema("pollVotes", rows.PollVoteRow, "++id, lessonId, &[pollId+pubkey]")
 BADGES: Final = TableSchema("badges", rows.BadgeRow, "++id, lessonId, &[lessonId+pubkey]")
 LETTERS: Final = TableSchema(

@@ -115,6 +115,15 @@ class Either(msgspec.Struct, frozen=True):
         return self.left.matches(row) or self.right.matches(row)
 
 
+def holds_for_none(condition: Condition) -> bool:
+    """Whether no row at all can satisfy the condition, so that the database need not be asked."""
+    if isinstance(condition, Both):
+        return holds_for_none(condition.left) or holds_for_none(condition.right)
+    if isinstance(condition, Either):
+        return holds_for_none(condition.left) and holds_for_none(condition.right)
+    return isinstance(condition, Points) and not condition.keys
+
+
 def fixed_columns(condition: Condition) -> int:
     """How many leading columns of the index have one value in all rows that satisfy the condition."""
     if isinstance(condition, Points) and len(condition.keys) == 1:

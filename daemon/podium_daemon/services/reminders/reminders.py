@@ -154,8 +154,7 @@ class ReminderService:
                 keys = [[session.session_address, pubkey] for pubkey in people]
                 rsvps = await bound.rsvps.where("[lessonId+pubkey]").any_of(keys).to_list()
                 came = await bound.attendance.where("[lessonId+pubkey]").any_of(keys).to_list()
-                whole = await bound.ledger.where("pubkey").any_of(list(people)).to_list()
-                ledger = [row for row in whole if row.session_address == session.session_address]
+                ledger = await bound.ledger.where("[lessonId+pubkey]").any_of(keys).to_list()
             guests = await bound.guests.where("lessonId").equals(session.session_address).to_list()
             planned = self._planned(session, _with_relays(rsvps, guests), _with_relays(came, guests), ledger, now)
             await bound.ledger.upsert(planned, by=_BY_KEY)

@@ -197,7 +197,7 @@ class RoomPolls:
 
     async def close_what_is_over(self) -> None:
         """Close polls whose session ended while the daemon was stopped."""
-        rows = await self._store.polls.where("id").above(0).and_("stage").equals(PollStage.OPEN).to_list()
+        rows = await self._store.polls.where("stage").equals(PollStage.OPEN).to_list()
         for session_address in {row.session_address for row in rows}:
             session = await self._session(session_address)
             if session is None or session.state in OVER:
