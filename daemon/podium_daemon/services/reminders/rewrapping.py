@@ -15,7 +15,7 @@ import structlog
 
 from podium_daemon.services.reminders.sending import outbox_item
 from podium_daemon.writers.gift_wrapper import Work, Wrapper, made, stored_wrap
-from podium_protocol.events import SignedEvent, VerifiedEvent
+from podium_protocol.events import SignedEvent
 from podium_protocol.live.reminders import LedgerState
 from podium_protocol.nips import nip59
 from podium_protocol.nips.nip11 import RequiredByRelays
@@ -70,9 +70,7 @@ class Rewrapper:
             return {}
         return {relay: asked for relay, asked in found.items() if asked is not None}
 
-    async def _again(
-        self, row: LedgerRow, asked: RequiredByRelays
-    ) -> tuple[LedgerRow, SignedEvent | VerifiedEvent] | None:
+    async def _again(self, row: LedgerRow, asked: RequiredByRelays) -> tuple[LedgerRow, SignedEvent] | None:
         """The row with its other wrap, which is made now unless it was made before."""
         if row.attempts > 1:
             return None if (kept := stored_wrap(row)) is None else (row, kept)
@@ -116,9 +114,7 @@ def _all_of(asked: Collection[RequiredByRelays]) -> RequiredByRelays:
     return RequiredByRelays(backdating=min(one.backdating for one in asked), work=max(one.work for one in asked))
 
 
-def _unserved(
-    said: Sequence[Delivery], complaining: Collection[str], event: SignedEvent | VerifiedEvent
-) -> tuple[str, ...]:
+def _unserved(said: Sequence[Delivery], complaining: Collection[str], event: SignedEvent) -> tuple[str, ...]:
     """The relays that complained and were not sent `event` yet."""
     given = {one.relay for one in said if one.event_id == event.id}
     return tuple(relay for relay in complaining if relay not in given)

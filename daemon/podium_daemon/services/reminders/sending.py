@@ -20,7 +20,7 @@ from podium_daemon.writers.gift_wrapper import (
     stored_wrap,
 )
 from podium_daemon.writers.wrapping_child import WrapOrder
-from podium_protocol.events import Pubkey, SignedEvent, VerifiedEvent
+from podium_protocol.events import Pubkey, SignedEvent
 from podium_protocol.live import reminder_ledger as rules
 from podium_protocol.live.lifecycle import OVER, SessionState
 from podium_protocol.live.reminders import LedgerState, ReminderMessage
@@ -122,7 +122,7 @@ class Sender:
         self, rows: Sequence[LedgerRow], session: LiveSessionRow, recipients: _Recipients, now: int
     ) -> tuple[list[LedgerRow], list[OutboxItem]]:
         """The rows as they are sent now; those that are put off for the work that their relays ask for are left out."""
-        ready: dict[int | None, tuple[LedgerRow, SignedEvent | VerifiedEvent]] = {}
+        ready: dict[int | None, tuple[LedgerRow, SignedEvent]] = {}
         for done, row in enumerate(rows, 1):
             if row.revision == session.event_id and (kept := stored_wrap(row)) is not None:
                 ready[row.id] = row, kept
@@ -267,7 +267,7 @@ def _window_of(row: LedgerRow, session: LiveSessionRow, now: int) -> int:
     return max(row.window_ends_at, now + 1) if waits else row.window_ends_at
 
 
-def outbox_item(row: LedgerRow, event: SignedEvent | VerifiedEvent, relays: tuple[str, ...]) -> OutboxItem:
+def outbox_item(row: LedgerRow, event: SignedEvent, relays: tuple[str, ...]) -> OutboxItem:
     """Make the outbox item of a row's message."""
     assert row.id is not None, "it came from the store"
     return OutboxItem(

@@ -213,6 +213,21 @@ async def test_wraps_are_made_before_they_are_due_and_sent_as_they_are() -> None
         assert prepared.wrap in [event.to_json() for event in here.published(kinds.GIFT_WRAP)]
 
 
+async def test_a_wrap_that_cannot_be_read_is_made_again() -> None:
+    """Bytes that are no event any more cost the person nothing: the same message is wrapped when it is due."""
+    async with world() as here:
+        row = await here.schedule(starts_in=2 * 3600)
+        person = await here.person()
+        await here.answer(person, row)
+        await here.turn()
+        await here.advance(3600 - 300)
+        prepared = (await here.ledger(person, row))["hour"]
+        await here.store.ledger.put(msgspec.structs.replace(prepared, wrap=b'{"id": "'))
+        await here.advance(300)
+        assert here.letters(person)[-1] == f"{TITLE} starting in 1 hour"
+        assert (await here.ledger(person, row))["hour"].rumor_id == prepared.rumor_id
+
+
 async def test_a_wrap_expires_with_the_session_and_goes_to_the_inbox() -> None:
     """The gift wrap carries a NIP-40 time, names nobody but the recipient, and the ledger says where it went."""
     async with world() as here:
