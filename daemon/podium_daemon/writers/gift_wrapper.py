@@ -264,5 +264,5 @@ def stored_wrap(row: LedgerRow) -> SignedEvent | None:
         return None
     try:
         return _decode(row.wrap)
-    except msgspec.MsgspecError:
+    except ValueError:  # msgspec's errors, and bytes that are no UTF-8
         return None  # it is made once more

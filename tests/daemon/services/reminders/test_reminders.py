@@ -222,7 +222,7 @@ async def test_a_wrap_that_cannot_be_read_is_made_again() -> None:
         await here.turn()
         await here.advance(3600 - 300)
         prepared = (await here.ledger(person, row))["hour"]
-        await here.store.ledger.put(msgspec.structs.replace(prepared, wrap=b'{"id": "'))
+        await here.store.ledger.put(msgspec.structs.replace(prepared, wrap=b'{"id": "\xff"}'))
         await here.advance(300)
         assert here.letters(person)[-1] == f"{TITLE} starting in 1 hour"
         assert (await here.ledger(person, row))["hour"].rumor_id == prepared.rumor_id
