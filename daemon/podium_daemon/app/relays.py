@@ -16,6 +16,7 @@ from podium_daemon.conference.engine import ConferenceEngine
 from podium_daemon.config import Config
 from podium_daemon.relays.embedded import EmbeddedRelay, document_of
 from podium_daemon.relays.embedded_child import RelaySettings
+from podium_daemon.relays.embedded_gate import GateLimits
 from podium_daemon.relays.gift_wraps import GiftWraps, split_wraps
 from podium_daemon.relays.incoming import Incoming
 from podium_daemon.relays.judging import JudgingProcesses
@@ -94,7 +95,9 @@ def build_relays(core: Core, mirror: MirrorParts, private: PrivateParts, engine:
         patience=SYNC_PATIENCE,
         judges=judges,
     )
-    pool = _build_pool(core, syncer, gift_wraps)
+    pool, embedded = _build_pool(core, syncer, gift_wraps), _build_embedded(core)
+    if embedded is not None:
+        pool.reach_inside(core.config.embedded_url, lambda: embedded.inside)
     outbox_model = OutboxModel(
         outbox_settings(core.config),
         pool=pool,
@@ -105,7 +108,7 @@ def build_relays(core: Core, mirror: MirrorParts, private: PrivateParts, engine:
     )
     demands = _Demands(core, pool)
     return RelayParts(
-        embedded=_build_embedded(core),
+        embedded=embedded,
         admission=admission,
         judges=judges,
         pool=pool,
@@ -223,8 +226,15 @@ def _build_embedded(core: Core) -> EmbeddedRelay | None:
 
 
 def _embedded_settings(config: Config) -> RelaySettings:
-    data = None if config.embedded.in_memory else str(config.state_directory / "relay")
-    return RelaySettings(host=config.embedded.host, port=config.embedded.port, data=data)
+    own = config.embedded
+    data = None if own.in_memory else str(config.state_directory / "relay")
+    gate = GateLimits(
+        connections=own.connections,
+        connections_per_address=own.connections_per_address,
+        messages_per_minute=own.messages_per_minute,
+        max_megabytes=own.max_megabytes,
+    )
+    return RelaySettings(host=own.host, port=own.port, data=data, gate=gate)
 
 
 def relay_information(core: Core) -> dict[str, Any] | None:

@@ -23,6 +23,7 @@ from podium_daemon.config.values import (
     Location,
     MeetingUrl,
     Megabytes,
+    Messages,
     Minutes,
     Name,
     Percent,
@@ -91,6 +92,30 @@ class Embedded(Section):
     port: Port = Field(default=7447, description="Port it listens on.", json_schema_extra=RESTART)
     in_memory: bool = Field(
         default=False, description="Keep nothing on disk: for demonstrations.", json_schema_extra=RESTART
+    )
+    connections: Connections = Field(
+        default=1_000,
+        description="Connections at once, besides the daemon's own, which none of these limits concerns. Each takes "
+        "150 kB of memory.",
+        json_schema_extra=RESTART,
+    )
+    connections_per_address: Connections = Field(
+        default=200,
+        description="Of one address. A proxy on this machine is asked for the address (X-Forwarded-For); what else "
+        "comes from this machine is not counted.",
+        json_schema_extra=RESTART,
+    )
+    messages_per_minute: Messages = Field(
+        default=3_000,
+        description="Of one address, counted in the same way; each further KiB of a message counts as one more. Who "
+        "sends more is read more slowly.",
+        json_schema_extra=RESTART,
+    )
+    max_megabytes: BudgetMegabytes = Field(
+        default=2_000,
+        description="Size on disk from which on events of others are refused; what the daemon publishes is stored "
+        "all the same. 0: no bound.",
+        json_schema_extra=RESTART,
     )
 
 

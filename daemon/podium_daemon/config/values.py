@@ -240,6 +240,7 @@ Minutes = Annotated[int, Field(ge=1, le=24 * 60), Form("whole minutes from 1 to 
 Days = Annotated[int, Field(ge=0, le=36_500), Form("whole days, or 0 for ever")]
 Devices = Annotated[int, Field(ge=1, le=16), Form("a whole number from 1 to 16")]
 Connections = Annotated[int, Field(ge=16, le=1_000_000), Form("a whole number from 16 to 1000000")]
+Messages = Annotated[int, Field(ge=60, le=100_000_000), Form("a whole number from 60 to 100000000")]
 BudgetMegabytes = Annotated[int, Field(ge=0, le=10_000_000), Form("whole megabytes from 0 to 10000000")]
 Megabytes = Annotated[int, Field(ge=1, le=1_000_000), Form("whole megabytes from 1 to 1000000")]
 Location = Annotated[Path | None, BeforeValidator(_path), AnchoredPath(), Form("a path, or empty text")]

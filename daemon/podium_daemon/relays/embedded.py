@@ -39,9 +39,11 @@ class EmbeddedRelayFailed(PodiumError):
 class RelayProcess:
     """One run of the child process."""
 
-    def __init__(self, process: asyncio.subprocess.Process, url: str) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, url: str, inside: int | None = None) -> None:
+        """`inside`: the port on loopback that the gate does not limit, if there is a gate."""
         self._process = process
         self.url = url
+        self.inside = inside
         self.pid = process.pid
 
     @classmethod
@@ -58,7 +60,9 @@ class RelayProcess:
             env=python_environment("RUST_BACKTRACE"),
         )
         try:
-            return cls(process, await _announced_url(process))
+            announced = await _announcement(process)
+            assert announced.url is not None
+            return cls(process, announced.url, announced.inside)
         except BaseException:
             await kill(process)
             raise
@@ -107,6 +111,11 @@ class EmbeddedRelay:
     def url(self) -> str | None:
         """The URL at which it listens, or None before its first start. It does not change afterwards."""
         return None if self._settings.port is None else f"ws://{_in_url(self._settings.host)}:{self._settings.port}"
+
+    @property
+    def inside(self) -> int | None:
+        """The port on loopback at which the daemon itself reaches it, without the limits for others."""
+        return None if self._process is None else self._process.inside
 
     @property
     def pid(self) -> int | None:
@@ -171,7 +180,7 @@ class EmbeddedRelay:
         _log.error("the embedded relay is down", action="relay.embedded_down", why=why)
 
 
-async def _announced_url(process: asyncio.subprocess.Process) -> str:
+async def _announcement(process: asyncio.subprocess.Process) -> Announcement:
     assert process.stdout is not None
     try:
         async with asyncio.timeout(START_WITHIN):
@@ -185,7 +194,7 @@ async def _announced_url(process: asyncio.subprocess.Process) -> str:
         raise EmbeddedRelayFailed(
             f"the embedded relay cannot start: {announcement.error}; choose another port or data directory for it"
         )
-    return announcement.url
+    return announcement
 
 
 def _in_url(host: str) -> str:
@@ -208,6 +217,7 @@ def document_of(settings: RelaySettings, *, name: str, service: Pubkey, version:
         "limitation": {
             "max_subscriptions": settings.max_subscriptions,
             "max_filters": MAX_FILTERS,
+            **({} if settings.gate is None else {"max_message_length": settings.gate.message_bytes}),
             "max_limit": settings.max_filter_limit or _EVENTS_OF_A_REQ,
             "min_pow_difficulty": settings.min_pow or 0,
             "auth_required": settings.login != "none",

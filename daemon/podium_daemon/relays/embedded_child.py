@@ -17,8 +17,12 @@ import sys
 import threading
 from pathlib import Path
 from typing import Any, Final, Literal
+from urllib.parse import urlsplit
 
 import msgspec
+
+from podium_daemon.relays.embedded_gate import INSIDE, DiskUse, Gate, GateLimits
+from podium_daemon.runtime.logs import configure
 
 _STDIN: Final = 0
 _STDOUT: Final = 1
@@ -30,7 +34,8 @@ _SHUTDOWN_WITHIN: Final = 3.0  # seconds
 class RelaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """The settings of LocalRelay 0.45.1. `port` None: a free one. `data` None: the events are kept in memory.
 
-    The limits are generous, since LocalRelay cannot exempt its own daemon from them.
+    LocalRelay's own limits are generous, since it cannot exempt its own daemon from them; `gate` is for all others.
+    Without a gate everything is at the one port.
     """
 
     host: str = "127.0.0.1"
@@ -43,12 +48,14 @@ class RelaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omi
     login: Literal["none", "read", "write", "both"] = "none"  # NIP-42
     guard_messages: bool = False  # gift wraps are served only to their recipient, who has to log in
     min_pow: int | None = None
+    gate: GateLimits | None = None
 
 
 class Announcement(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The one line that the child writes."""
+    """The one line that the child writes. `inside`: the port on loopback at which no gate is."""
 
     url: str | None = None
+    inside: int | None = None
     error: str | None = None
 
 
@@ -70,15 +77,47 @@ def main(settings_json: str) -> None:
 
 
 async def _serve(settings: RelaySettings) -> None:
-    relay = await _build(settings)
-    await relay.run()  # returns once it listens; before that `url()` would hang, and for ever if it cannot listen
-    _announce(Announcement(url=str(await relay.url())))
+    if settings.gate is None:
+        relay = await _build(settings)
+        await relay.run()  # returns once it listens; before that `url()` would hang, and for ever if it cannot listen
+        _announce(Announcement(url=str(await relay.url())))
+    else:
+        relay = await _serve_behind_gate(settings, settings.gate)
     await _until_stdin_closes()
     relay.shutdown()
     os._exit(0)
 
 
-async def _build(settings: RelaySettings) -> Any:  # nostr-sdk has no types
+async def _serve_behind_gate(settings: RelaySettings, limits: GateLimits) -> Any:
+    configure("warning", "console")  # to stderr: stdout is for the announcement
+    ports, data = set[int](), None if settings.data is None else Path(settings.data)
+    policy = _policy(ports, data, limits.max_megabytes * 1_000_000)
+    relay = await _build(msgspec.structs.replace(settings, host=INSIDE, port=None), policy)
+    await relay.run()
+    inside = urlsplit(str(await relay.url())).port
+    assert inside is not None, "it tells the port that it found"
+    port = Gate(limits, inside, ports).start(settings.host, settings.port or 0)
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    _announce(Announcement(url=f"ws://{host}:{port}", inside=inside))
+    return relay
+
+
+def _policy(strangers: set[int], data: Path | None, most: int) -> Any:
+    """What refuses events of strangers, who come from these ports, once there are `most` bytes in the directory."""
+    import nostr_sdk as sdk
+
+    disk = DiskUse(data, most)
+
+    class Policy(sdk.WritePolicy):  # type: ignore[misc]  # nostr-sdk has no types
+        async def admit_event(self, event: Any, socket_addr: str) -> Any:  # noqa: ARG002
+            if disk.is_full() and int(socket_addr.rpartition(":")[2]) in strangers:
+                return sdk.WritePolicyResult.REJECT("this relay is full")
+            return sdk.WritePolicyResult.ACCEPT()
+
+    return Policy()
+
+
+async def _build(settings: RelaySettings, policy: Any = None) -> Any:  # nostr-sdk has no types
     import nostr_sdk as sdk
 
     # without it, everything of Python's side that the relay is given (LMDB, policies) hangs in silence
@@ -99,6 +138,8 @@ async def _build(settings: RelaySettings) -> Any:  # nostr-sdk has no types
     if settings.login != "none":
         mode = sdk.LocalRelayBuilderNip42Mode[settings.login.upper()]
         builder = builder.nip42(sdk.LocalRelayBuilderNip42(mode=mode))
+    if policy is not None:
+        builder = builder.write_policy(policy)
     return builder.build()
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Final, Literal
 
 import msgspec
@@ -24,6 +24,7 @@ from podium_daemon.relays.addresses import (
     resolve_public,
 )
 from podium_daemon.relays.connection import RelayConnection
+from podium_daemon.relays.embedded_gate import INSIDE
 from podium_daemon.relays.incoming import Incoming, OnEose, Sink
 from podium_daemon.relays.known_relays import KnownRelays
 from podium_daemon.relays.paged_fetch import MAX_BYTES, FetchedFromRelay, FetchResult, PagedFetch
@@ -51,6 +52,7 @@ from podium_protocol.events import SignedEvent
 from podium_protocol.filters import Filter
 from podium_protocol.nips.nip11 import RelayLimits
 from podium_protocol.relay.verdicts import BlockedByRelay, Unknown, Violation
+from podium_protocol.relay_url import normalise
 
 __all__ = [
     "FetchResult",
@@ -111,9 +113,15 @@ class RelayPool:
         self._tls = tls or ssl.create_default_context()
         self._subscriptions: dict[str, _Subscription] = {}
         self._relays = KnownRelays(self._connection, self._clock)
+        self._own_url: str | None = None
+        self._own_port: Callable[[], int | None] = lambda: None
         self.configure(relays)
 
     # -- the relays ----------------------------------------------------------------------------------------------------
+
+    def reach_inside(self, url: str, port: Callable[[], int | None]) -> None:
+        """Connect to this relay, which is our own, at this port of loopback, whatever its URL says."""
+        self._own_url, self._own_port = normalise(url), port
 
     def configure(self, relays: Iterable[PoolRelay]) -> None:
         """Replace the list of configured relays; connections to unchanged relays stay open.
@@ -320,7 +328,10 @@ class RelayPool:
         return normal
 
     async def _resolve_configured(self, url: str) -> Destination | AddressRefused:
-        return await resolve_configured(url, self._lookup)
+        found = await resolve_configured(url, self._lookup)
+        if url != self._own_url or isinstance(found, AddressRefused) or (port := self._own_port()) is None:
+            return found
+        return msgspec.structs.replace(found, port=port, addresses=(INSIDE,))
 
     async def _resolve_stranger(self, url: str) -> Destination | AddressRefused:
         return await resolve_public(url, self._lookup, permitted=self._permitted)

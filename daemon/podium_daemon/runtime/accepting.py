@@ -88,4 +88,6 @@ class Acceptor:
         if now >= self._quiet_until:
             self._quiet_until = now + SAY_AGAIN
             words = "no connections are accepted for a moment: raise the limit of open files (LimitNOFILE)"
-            _log.error(words, action="web.no_descriptors", error=str(error), open=len(self._connections))
+            _log.error(
+                words, action=f"{self._connections.of}.no_descriptors", error=str(error), open=len(self._connections)
+            )

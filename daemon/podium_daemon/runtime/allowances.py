@@ -51,11 +51,23 @@ class Buckets(Generic[K]):
         left = self._left(name, now)
         if left < tokens:
             return False
-        self._buckets[name] = _Bucket(left - tokens, now)
+        self._keep(name, left - tokens, now)
+        return True
+
+    def owe(self, name: K, now: float, tokens: float) -> float:
+        """Take `tokens` at `now` (monotonic seconds), also those that are not there yet.
+
+        Returns the seconds until they will have run in; 0 if there were enough.
+        """
+        left = self._left(name, now) - tokens
+        self._keep(name, left, now)
+        return max(0.0, -left / self.rate.per_second)
+
+    def _keep(self, name: K, left: float, now: float) -> None:
+        self._buckets[name] = _Bucket(left, now)
         self._buckets.move_to_end(name)
         while len(self._buckets) > self._at_most:
             self._buckets.popitem(last=False)
-        return True
 
     def _left(self, name: K, now: float) -> float:
         bucket = self._buckets.get(name)

@@ -1,4 +1,4 @@
-"""The open HTTP connections: how many there may be, and which is closed when one more comes.
+"""The open connections of a server: how many there may be, and which is closed when one more comes.
 
 A caller that opens a connection has proven nothing yet. So at the cap no caller is refused while there is an idle
 connection: the one that has been idle for longest is closed. Idle is a connection without a complete request, and a
@@ -33,8 +33,9 @@ class Caps(NamedTuple):
 class Connections:
     """Knows every open connection by its transport."""
 
-    def __init__(self, caps: Callable[[], Caps], clock: Clock | None = None) -> None:
-        """`caps` is asked at each connection, so that a reload counts at once."""
+    def __init__(self, caps: Callable[[], Caps], clock: Clock | None = None, *, of: str = "web") -> None:
+        """`caps` is asked at each connection, so that a reload counts at once. `of` begins the actions in the log."""
+        self.of = of
         self._caps = caps
         self._clock = clock or SystemClock()
         self._origins: dict[asyncio.BaseTransport, str] = {}
@@ -106,7 +107,7 @@ class Connections:
         now = self._clock.monotonic()
         if now >= self._quiet_until:
             self._quiet_until = now + SAY_AGAIN
-            _log.warning(what, action="web.crowded", open=len(self))
+            _log.warning(what, action=f"{self.of}.crowded", open=len(self))
 
 
 def origin_of(address: str) -> str:
