@@ -29,10 +29,9 @@ class Address(msgspec.Struct, frozen=True, order=True, gc=False):
         return f"{self.kind}:{self.pubkey}:{self.identifier}"
 
     @classmethod
-    def parse(cls, text: str) -> Self | None:
+    def parse(cls, text: str) -> Address | None:
         """Read `kind:pubkey:d` exactly, or None: leading zeros, upper case, keys off the curve are refused."""
-        parts = None if len(text) > _MAX_CHARS else _parts(text)
-        return None if parts is None else cls(*parts)
+        return None if len(text) > _MAX_CHARS else _parsed(text)  # else long texts would fill the memory
 
     @classmethod
     def from_event(cls, event: UnsignedEvent | SignedEvent) -> Self | None:
@@ -45,11 +44,11 @@ class Address(msgspec.Struct, frozen=True, order=True, gc=False):
 
 
 @functools.lru_cache(maxsize=_REMEMBERED)
-def _parts(text: str) -> tuple[int, Pubkey, str] | None:
+def _parsed(text: str) -> Address | None:
     match = _FORM.fullmatch(text)
     if match is None:
         return None
     kind, pubkey, identifier = int(match[1]), pubkey_or_none(match[2]), match[3]
     if pubkey is None or kind > kinds.MAX_KIND or len(identifier.encode()) > MAX_IDENTIFIER_BYTES:
         return None
-    return kind, pubkey, identifier
+    return Address(kind, pubkey, identifier)

@@ -67,7 +67,10 @@ def is_repeated(rows: Tags, name: str) -> bool:
 def address(rows: Tags, kind: int) -> Address | None:
     """The address in the first `a` tag of `kind`, or None if there is none or it is malformed."""
     prefix = f"{kind}:"  # saves the check on the curve for every other address
-    return Address.parse(next((value for value in tags.values(rows, "a") if value.startswith(prefix)), ""))
+    for row in rows:  # as `tags.values` does, without a generator for each answer of thousands
+        if len(row) > 1 and row[0] == "a" and row[1].startswith(prefix):
+            return Address.parse(row[1])
+    return None
 
 
 def _url(text: str | None, schemes: tuple[str, ...]) -> str | None:
