@@ -7,8 +7,9 @@ and seats"). When the answer that counts is deleted (kind 5) or expires, no olde
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Final
+from weakref import WeakKeyDictionary
 
 import msgspec
 
@@ -18,10 +19,10 @@ from podium_protocol.events import EventId, Pubkey
 from podium_protocol.filters import Filter
 from podium_protocol.live.rsvp import Rsvp, RsvpStatus, read_rsvp
 from podium_protocol.nips import nip09
-from podium_storage.backend import SqlRow
+from podium_storage.backend import SqlRow, Value
 from podium_storage.database import Database, Transaction
 from podium_storage.mirror.fold import Death, EventChange, Position
-from podium_storage.mirror.queries import EventQueries
+from podium_storage.mirror.queries import EventQueries, id_bytes
 from podium_storage.slices import in_slices
 from podium_storage.sqlite import SqliteDialect
 from podium_storage.table import interning as sequences
@@ -37,6 +38,7 @@ FIRST_SEEN: Final = "rsvpFirstSeen"
 _PEOPLE: Final = 1_000  # looked up, and written, at a time: some 5 ms of the event loop
 _BY_PERSON: Final = "[lessonId+pubkey]"
 _Person = tuple[str, str]
+_AMONG: Final = "SELECT id, json FROM events WHERE kind = 31925 AND eventId IN ({ids})"
 # CROSS JOIN keeps the order of the loops: SQLite has no figures about a list of values
 _IDLE: Final = """
 SELECT e.id, e.json FROM json_each(?) AS p CROSS JOIN atoms AS a ON a.value = p.value
@@ -82,6 +84,24 @@ class FoldedRsvp(msgspec.Struct, frozen=True, gc=False):
     held: bool = True
 
 
+class _Outdone:
+    """What one transaction knows of events in the mirror that do not count.
+
+    `ids`: events that came with it and do not, and those that did before it; `people`: those whose answer had come in
+    another way, so that events of theirs may have been outdone by it.
+    """
+
+    def __init__(self) -> None:
+        self.ids: set[str] = set()
+        self.people: set[str] = set()
+
+    def note(self, book: RsvpBook, before: Mapping[_Person, RsvpRow]) -> None:
+        """Note which answers count now, and which did before."""
+        self.ids |= {row.event_id for row in before.values()}
+        self.ids -= {row.event_id for row in book.rows.values()}
+        self.people |= {row.pubkey for row in before.values() if row.identifier is None}
+
+
 class RsvpProjection:
     """Keeps `trainingLiveSessionRSVPs` in step with the mirror.
 
@@ -93,10 +113,12 @@ class RsvpProjection:
         """Write to this table, which belongs to this database."""
         self._rsvps = rsvps
         self._floors = Table.from_schema(RSVP_FLOORS, database, interner)
+        self._outdone: WeakKeyDictionary[Transaction, _Outdone] = WeakKeyDictionary()
 
     async def apply(self, tx: Transaction, effects: Sequence[EventChange], *, received_at: int) -> None:
         """Fold a batch of the mirror in; `received_at` is in Unix seconds."""
         answers: list[FoldedRsvp] = []
+        self._of(tx).ids |= {one.event.id for one in effects if one.is_live and one.event.kind == kinds.RSVP}
         async for part in in_slices(effects):
             answers += _answers(part, dead=await self._deleted_beneath(tx, part))
         await self.fold_answers(tx, answers, received_at=received_at)
@@ -107,10 +129,15 @@ class RsvpProjection:
 
         Otherwise one key could fill the disk with answers to one session.
         """
-        people = {effect.event.pubkey for effect in effects if effect.event.kind == kinds.RSVP}
-        if not people:
-            return ()
-        return await tx.query(_IDLE, (msgspec.json.encode(sorted(people)).decode(),))
+        outdone = self._outdone.pop(tx, None) or _Outdone()
+        rows: dict[Value, SqlRow] = {}
+        async for part in in_slices(sorted(outdone.ids), _PEOPLE):
+            values, parameters = SqliteDialect.values([id_bytes(EventId(one)) for one in part])
+            rows |= {row[0]: row for row in await tx.query(_AMONG.format(ids=values), parameters)}
+        authors = {effect.event.pubkey for effect in effects if effect.event.kind == kinds.RSVP}
+        if people := sorted(outdone.people & authors):
+            rows |= {row[0]: row for row in await tx.query(_IDLE, (SqliteDialect.json(people),))}
+        return list(rows.values())
 
     async def fold_answers(self, tx: Transaction, answers: Sequence[FoldedRsvp], *, received_at: int) -> None:
         """Fold in answers from another source, such as those to a private session, or replies to a message."""
@@ -123,7 +150,11 @@ class RsvpProjection:
         async for part in in_slices(answers):
             for answer in part:
                 book.fold(answer, received_at)
+        self._of(tx).note(book, before)
         await self._write(tx, book, before, floors)
+
+    def _of(self, tx: Transaction) -> _Outdone:
+        return self._outdone.setdefault(tx, _Outdone())
 
     async def _deleted_beneath(self, tx: Transaction, effects: Sequence[EventChange]) -> set[EventId]:
         """Among events older than a deleted revision: those that the same deletion covers, by address."""

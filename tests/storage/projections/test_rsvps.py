@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from podium_protocol import kinds
 from podium_protocol.events import EventId, VerifiedEvent
+from podium_protocol.filters import Filter
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.rsvp import Rsvp, RsvpStatus
 from podium_storage import migrations
@@ -25,6 +29,12 @@ HERE, THERE = lesson(TEACHER, "here"), lesson(TEACHER, "there")
 
 async def row_of(here: Mirrored, key: SecretKey = ALICE, session_address: str = HERE) -> RsvpRow | None:
     return await here.store.rsvps.where("[lessonId+pubkey]").equals([session_address, key.pubkey]).first()
+
+
+async def answered(here: Mirrored, answer: Rsvp) -> None:
+    """Take an answer in that is no event."""
+    folded = [FoldedRsvp(answer)]
+    await here.store.database.transact(lambda tx: here.projection.fold_answers(tx, folded, received_at=NOW))
 
 
 async def place_of(here: Mirrored, key: SecretKey = ALICE) -> tuple[int, int]:
@@ -377,6 +387,63 @@ async def test_answers_that_came_by_message_follow_the_same_rules() -> None:
         assert (await here.answers())[HERE, ALICE.pubkey] == ("declined", told.event_id)
         await take(FoldedRsvp(told, held=False))
         assert await here.answers() == {}
+
+
+_keys = st.sampled_from((ALICE, BOB))
+_answers = st.builds(
+    rsvp,
+    _keys,
+    st.sampled_from((HERE, THERE, "no address")),
+    st.sampled_from(("accepted", "declined", "no word")),
+    d=st.sampled_from(("one", "two", "three")),
+    at=st.integers(NOW - 4, NOW),
+)
+
+
+@st.composite
+def _histories(draw: st.DrawFn) -> list[list[VerifiedEvent | Rsvp]]:
+    """Batches of answers, deletions of some of them, and answers that are no events."""
+    answers = draw(st.lists(_answers, min_size=1, max_size=10))
+    events: list[VerifiedEvent | Rsvp] = [*answers]
+    for one in draw(st.lists(st.sampled_from(answers), max_size=3)):
+        key = ALICE if one.pubkey == ALICE.pubkey else BOB
+        address = f"{kinds.RSVP}:{one.pubkey}:{one.tags[1][1]}"
+        events.append(draw(st.sampled_from((deletion(key, e=[one.id]), deletion(key, a=[address], at=one.created_at)))))
+    for number in range(draw(st.integers(0, 2))):
+        at, event_id = draw(st.integers(NOW - 4, NOW + 1)), EventId(f"{number}" * 64)
+        events.append(
+            Rsvp(
+                session_address=draw(st.sampled_from((HERE, THERE))),
+                pubkey=draw(_keys).pubkey,
+                status=RsvpStatus.DECLINED,
+                created_at=at,
+                event_id=event_id,
+            )
+        )
+    events = draw(st.permutations(events))
+    cuts = sorted(draw(st.sets(st.integers(1, len(events)), max_size=4)))
+    return [events[start:end] for start, end in pairwise([0, *cuts, len(events)])]
+
+
+@settings(deadline=None, max_examples=60)
+@given(_histories())
+async def test_the_mirror_keeps_no_answer_that_does_not_count(history: list[list[VerifiedEvent | Rsvp]]) -> None:
+    """However answers come, are deleted or outdone: else one key could fill the disk with answers to one session."""
+    async with mirrored() as here:
+        for batch in history:
+            for one in batch:
+                if isinstance(one, Rsvp):
+                    await answered(here, one)
+            await here.ingest(*(one for one in batch if isinstance(one, VerifiedEvent)))
+            counting = {row.event_id for row in await here.store.rsvps.to_list()}
+            touched = {_question_of(one) for one in batch if isinstance(one, VerifiedEvent)}
+            held = await here.mirror.by_filter(Filter(kinds=(kinds.RSVP,)))
+            assert not [event for event in held if _question_of(event) in touched and event.id not in counting]
+
+
+def _question_of(event: VerifiedEvent) -> tuple[str, str]:
+    """Who answers, and to what."""
+    return event.pubkey, event.tags[0][1]
 
 
 async def test_five_thousand_answers_are_one_batch() -> None:
