@@ -72,14 +72,14 @@ export function useLiveSession(source, { consent = async () => null } = {}) {
     recordingUrl: () => recordingUrl(client.session),
   };
   const methods = {
-    rsvp: (/** @type {RsvpStatus} */ status) => client.rsvp(status),
+    rsvp: (/** @type {RsvpStatus} */ status) => client.acts.rsvp(status),
     joinSession: async () => {
-      const answer = await consent(await client.challenge());
+      const answer = await consent(await client.entry.challenge());
       if (answer === null) return null;
-      const seat = await client.join(answer);
+      const seat = await client.entry.join(answer);
       return seat.state === "seated" ? webUrl(seat.meetingUrl) : null;
     },
-    leaveSession: async () => client.leave(),
+    leaveSession: async () => client.entry.leave(),
   };
   return assembled(fields, methods, (listener) => subscribed(client, listener));
 }

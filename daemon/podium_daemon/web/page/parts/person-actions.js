@@ -32,11 +32,11 @@ export class PersonActions {
     this.failed = () => {};
     /** @type {Record<Act, () => HTMLButtonElement>} */
     const made = {
-      mute: () => this.#make("door.mute", () => client.mute(pubkey, "audio")),
-      "camera-off": () => this.#make("door.camera-off", () => client.mute(pubkey, "video")),
-      "screen-off": () => this.#make("door.screen-off", () => client.mute(pubkey, "screen")),
-      speak: () => this.#make("door.speak", (button) => client.letSpeak(pubkey, !isOn(button)), { "aria-pressed": "false" }),
-      spotlight: () => this.#make("door.spotlight", (button) => client.spotlight(isOn(button) ? null : pubkey), { "aria-pressed": "false" }),
+      mute: () => this.#make("door.mute", () => client.lead.mute(pubkey, "audio")),
+      "camera-off": () => this.#make("door.camera-off", () => client.lead.mute(pubkey, "video")),
+      "screen-off": () => this.#make("door.screen-off", () => client.lead.mute(pubkey, "screen")),
+      speak: () => this.#make("door.speak", (button) => client.lead.letSpeak(pubkey, !isOn(button)), { "aria-pressed": "false" }),
+      spotlight: () => this.#make("door.spotlight", (button) => client.lead.spotlight(isOn(button) ? null : pubkey), { "aria-pressed": "false" }),
       remove: () => this.#make("door.remove", () => this.#remove(), { class: "danger" }),
     };
     this.buttons = new Map(only.map((name) => [name, withIcon(made[name](), ICONS[name])]));
@@ -72,7 +72,7 @@ export class PersonActions {
   /** In five seconds, unless it is taken back: one does not slip into it. */
   #remove() {
     this.done();
-    return undoable((seconds) => t("toast.removing", { who: this.who, seconds }), () => this.client.remove(this.pubkey, ""));
+    return undoable((seconds) => t("toast.removing", { who: this.who, seconds }), () => this.client.lead.remove(this.pubkey, ""));
   }
 
   /**

@@ -1,6 +1,7 @@
 // @ts-check
 // What a tab needs to take its seat again after it was loaded anew: the way back, and the certificate that its join proof names.
 
+const DEVICE_KEY = "podium.device";
 const CERTIFICATES = "certificates";
 const LASTS = 110000; // milliseconds; the daemon keeps a way back for two minutes
 
@@ -35,6 +36,17 @@ export function takeSeat(reference) {
     return isSound && Date.now() - found.at < LASTS ? found : null;
   } catch {
     return null;
+  }
+}
+
+/** This tab's name as a device: a page that is loaded again takes the same place. Some browsers forbid it to be kept. */
+export function tabDevice() {
+  try {
+    const name = sessionStorage.getItem(DEVICE_KEY) ?? crypto.randomUUID();
+    sessionStorage.setItem(DEVICE_KEY, name);
+    return name;
+  } catch {
+    return crypto.randomUUID();
   }
 }
 

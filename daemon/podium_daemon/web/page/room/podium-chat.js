@@ -40,7 +40,7 @@ export class PodiumChat extends HTMLElement {
     this.list = h("ol", { class: "chat" });
     this.hint = h("p", { class: "hint" });
     this.failure = h("p", { class: "failure", role: "alert", hidden: true });
-    this.closed = this.#action("chat.closed", () => client.switchChat(this.closed.getAttribute("aria-pressed") === "true"), { "aria-pressed": "false" });
+    this.closed = this.#action("chat.closed", () => client.lead.switchChat(this.closed.getAttribute("aria-pressed") === "true"), { "aria-pressed": "false" });
     const save = this.#action("chat.save", () => saveFile({ text: this.#asText(), name: "chat.txt" }, "text/plain"));
     this.lead = h("div", { class: "buttons small" }, this.closed, save);
     this.form = this.#makeForm();
@@ -149,7 +149,7 @@ export class PodiumChat extends HTMLElement {
     const who = h("span", { class: "who", dir: "auto", title: npubOf(line.from) });
     const time = h("time", { datetime: new Date(line.at * 1000).toISOString() }, inZone(line.at, ownZone, { withDate: false }));
     const badge = line.isPrivate ? h("span", { class: "badge" }, t("chat.is-private")) : null;
-    const deletes = this.client.leads ? withIcon(this.#action("chat.delete", () => this.client.deleteChatLine(line.id), { class: "more" }), "remove-line") : null;
+    const deletes = this.client.leads ? withIcon(this.#action("chat.delete", () => this.client.lead.deleteChatLine(line.id), { class: "more" }), "remove-line") : null;
     const node = h("li", { class: line.isPrivate ? "private" : "" }, h("div", { class: "head" }, h("span", {}, who, " ", time, " ", badge), deletes), h("p", { class: "text", dir: "auto" }, ...linked(line.text ?? "")));
     return Object.assign(node, { who, deletes });
   }

@@ -54,8 +54,8 @@ export class PodiumPeople extends HTMLElement {
     this.here = h("p", { class: "hint" });
     this.autoAdmit = h("p", { class: "hint", hidden: true }, t("door.auto-admit"));
     this.nobodyHere = h("p", { class: "hint" }, t("door.nobody-here"));
-    this.admitAll = this.#action("door.all", () => client.admit(null), { class: "primary" });
-    this.lowerAll = this.#action("hands.lower-all", () => client.lowerHands(null));
+    this.admitAll = this.#action("door.all", () => client.lead.admit(null), { class: "primary" });
+    this.lowerAll = this.#action("hands.lower-all", () => client.lead.lowerHands(null));
     [this.waiting, this.present, this.removed] = ["waiting", "present", "removed"].map((name) => group(name));
     const waiting = h("section", { class: "waiting", "aria-labelledby": this.waiting.title.id },
       h("div", { class: "head" }, this.waiting.title, this.admitAll), this.autoAdmit, this.waiting.list);
@@ -195,7 +195,7 @@ export class PodiumPeople extends HTMLElement {
     const made = Object.assign(node, { face, name, hint, hand, silent });
     if (place === "present") return this.#addActs(made, row);
     const key = place === "waiting" ? "door.admit" : "door.back-in";
-    const admit = this.#action(key, () => this.client.admit([pubkey]), { "aria-label": this.#about(key, pubkey) });
+    const admit = this.#action(key, () => this.client.lead.admit([pubkey]), { "aria-label": this.#about(key, pubkey) });
     node.append(admit);
     return Object.assign(made, { admit });
   }
@@ -208,7 +208,7 @@ export class PodiumPeople extends HTMLElement {
   #addActs(node, { pubkey, isOwn }) {
     if (isOwn) return node;
     const actions = failsInto(new PersonActions(this.client, pubkey, ["mute", "speak", "spotlight", "remove"]), this.failure);
-    const lower = this.#action("hands.lower", () => this.client.lowerHands([pubkey]), { "aria-label": this.#about("hands.lower", pubkey) });
+    const lower = this.#action("hands.lower", () => this.client.lead.lowerHands([pubkey]), { "aria-label": this.#about("hands.lower", pubkey) });
     node.append(h("span", { class: "acts" }, withIcon(lower, "hand"), ...actions.nodes));
     return Object.assign(node, { actions, lower });
   }

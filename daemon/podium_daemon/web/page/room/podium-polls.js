@@ -96,10 +96,10 @@ export class PodiumPolls extends HTMLElement {
 
   /** @param {Texts & { named: boolean, live: boolean }} wish */
   async #draft({ question, options, right, ...how }) {
-    if (!this.log?.mustSeal) return this.client.draftPoll({ question, options, right, ...how });
+    if (!this.log?.mustSeal) return this.client.lead.draftPoll({ question, options, right, ...how });
     const texts = { question, options, right, multiple: how.multiple };
     if (!isPoll(texts)) throw new PodiumError("poll-flawed");
-    return this.client.draftSealedPoll({ ...(await this.#sealed(texts)), options: options.length, ...how });
+    return this.client.lead.draftSealedPoll({ ...(await this.#sealed(texts)), options: options.length, ...how });
   }
 
   /** @param {Texts} texts */
@@ -126,7 +126,7 @@ export class PodiumPolls extends HTMLElement {
     const old = poll.sealed?.question ?? "";
     if (!poll.isReadable || !this.log?.cipher?.isOld(old) || this.sealing.has(old)) return;
     this.sealing.add(old);
-    await this.client.sealPoll(poll.id, await this.#sealed({ ...poll, right: poll.right ?? [] })).finally(() => this.sealing.delete(old));
+    await this.client.lead.sealPoll(poll.id, await this.#sealed({ ...poll, right: poll.right ?? [] })).finally(() => this.sealing.delete(old));
   }
 
   #update() {
@@ -137,7 +137,7 @@ export class PodiumPolls extends HTMLElement {
     if (log === null || this.hidden) return;
     if (client.leads && !this.asked) {
       this.asked = true;
-      client.polls().then((polls) => this.#keep(polls), (error) => this.#fail(error));
+      client.lead.polls().then((polls) => this.#keep(polls), (error) => this.#fail(error));
     }
     show(this.nothing, log.polls.length === 0);
     if (client.leads) for (const poll of log.polls) if (poll.stage === "open" && poll.sealedBy === client.me?.pubkey) this.#sealAnew(poll).catch((error) => this.#fail(error));
@@ -149,9 +149,9 @@ export class PodiumPolls extends HTMLElement {
   #makeDraft(poll) {
     const open = this.#action("poll.open", async () => {
       await this.#sealAnew(this.drafts.find((one) => one.id === poll.id) ?? poll);
-      await this.#keep(await this.client.decidePoll(poll.id, "open"));
+      await this.#keep(await this.client.lead.decidePoll(poll.id, "open"));
     });
-    const remove = this.#action("poll.delete", async () => this.#keep(await this.client.decidePoll(poll.id, "delete")));
+    const remove = this.#action("poll.delete", async () => this.#keep(await this.client.lead.decidePoll(poll.id, "delete")));
     show(open, poll.isReadable !== false);
     return h("li", {}, h("p", { class: "text", dir: "auto" }, titleOf(poll)), h("div", { class: "buttons small" }, open, remove));
   }
@@ -168,9 +168,9 @@ export class PodiumPolls extends HTMLElement {
     const lines = poll.options.map((text, index) => h("label", { class: "check" }, inputs[index], h("span", { dir: "auto" }, text), results[index], right[index]));
     const cast = this.#action("poll.vote", () => this.log?.vote(poll.id, inputs.filter((one) => one.checked).map((one) => Number(one.value))));
     const said = h("p", { class: "hint", role: "status" });
-    const close = this.#action("poll.close", async () => this.#keep(await this.client.decidePoll(poll.id, "close")));
-    const csv = this.#action("poll.csv", async () => saveFile(await this.client.pollFile(poll.id), "text/csv"));
-    const lead = h("div", { class: "buttons small" }, close, csv, this.#action("poll.delete", async () => this.#keep(await this.client.decidePoll(poll.id, "delete"))));
+    const close = this.#action("poll.close", async () => this.#keep(await this.client.lead.decidePoll(poll.id, "close")));
+    const csv = this.#action("poll.csv", async () => saveFile(await this.client.lead.pollFile(poll.id), "text/csv"));
+    const lead = h("div", { class: "buttons small" }, close, csv, this.#action("poll.delete", async () => this.#keep(await this.client.lead.decidePoll(poll.id, "delete"))));
     const kind = h("p", { class: "hint" }, t(poll.named ? "poll.is-named" : "poll.is-anonymous"));
     const node = h("li", {}, h("fieldset", {}, h("legend", { dir: "auto" }, titleOf(poll)), kind, ...lines), cast, said, lead);
     if (poll.isReadable !== false && poll.stage === "open") announce(t("poll.new", { question: poll.question }));

@@ -61,7 +61,7 @@ export class PodiumAnswers extends HTMLElement {
    */
   async #read(offset, sought) {
     show(this.failure, false);
-    const { rsvps, reminders, total } = await this.client.answers(offset, sought);
+    const { rsvps, reminders, total } = await this.client.lead.answers(offset, sought);
     for (const { pubkey } of rsvps) this.told.set(pubkey, reminders.filter((one) => one.pubkey === pubkey));
     return { items: rsvps, total };
   }

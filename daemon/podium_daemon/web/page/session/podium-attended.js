@@ -29,11 +29,11 @@ export class PodiumAttended extends HTMLElement {
     const byHand = h("podium-by-hand");
     byHand.setUp(client);
     this.nobody = h("p", { class: "hint" }, t("attendance.nobody"));
-    const csv = this.#file("attendance.csv", () => client.attendanceFile("csv"));
-    const intervals = this.#file("attendance.intervals", () => client.attendanceFile("csv-intervals"));
-    const chat = this.#file("chat.file", () => client.chatFile(), "text/plain");
+    const csv = this.#file("attendance.csv", () => client.lead.attendanceFile("csv"));
+    const intervals = this.#file("attendance.intervals", () => client.lead.attendanceFile("csv-intervals"));
+    const chat = this.#file("chat.file", () => client.lead.chatFile(), "text/plain");
     this.table = tableOf("attendance.title", ["answers.person", ...NAMES], this.body);
-    this.list = new ListPart({ search: "attendance.search", left: "attendance.left" }, (offset, sought) => client.attended(offset, sought),
+    this.list = new ListPart({ search: "attendance.search", left: "attendance.left" }, (offset, sought) => client.lead.attended(offset, sought),
       () => this.update(), (error) => this.#failed(error));
     this.replaceChildren(section("attendance.title",
       this.list.search, this.nobody, this.table, this.list.rest, h("div", { class: "buttons" }, csv, intervals, chat), byHand, this.failure));

@@ -58,7 +58,7 @@ export class PodiumByHand extends HTMLElement {
     if (!pubkey) return this.person.focus();
     const [from, to] = [this.from, this.to].map((field) => fromWallClock(field.value.slice(0, 16), ownZone));
     if (from === null || to === null || to <= from) throw new PodiumError("bad-times", t("by-hand.order"));
-    await this.client.recordAttendance(pubkey, from, to, this.note.value.trim());
+    await this.client.lead.recordAttendance(pubkey, from, to, this.note.value.trim());
     announce(t("lead.done", { what: t("by-hand.save") }));
     this.person.value = "";
     this.note.value = "";

@@ -64,9 +64,9 @@ export class PodiumGuest extends HTMLElement {
       show(this.failure, false);
       await what();
     };
-    const file = action(t("guest.calendar"), run(async () => saveFile(await this.client.calendarFile(), "text/calendar")), (error) => this.#failed(error));
+    const file = action(t("guest.calendar"), run(async () => saveFile(await this.client.acts.calendarFile(), "text/calendar")), (error) => this.#failed(error));
     const feed = action(t("guest.feed"), run(async () => {
-      setText(address, await this.client.calendarAddress());
+      setText(address, await this.client.acts.calendarAddress());
       show(address, true);
       address.focus();
     }), (error) => this.#failed(error));
@@ -79,7 +79,7 @@ export class PodiumGuest extends HTMLElement {
     const give = action(t("guest.key.get"), async () => {
       show(this.failure, false);
       if (!password.reportValidity()) return;
-      setText(key, await this.client.takeKey(password.value));
+      setText(key, await this.client.acts.takeKey(password.value));
       show(key, true);
       key.focus();
     }, (error) => this.#failed(error));

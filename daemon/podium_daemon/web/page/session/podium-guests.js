@@ -76,7 +76,7 @@ export class PodiumGuests extends HTMLElement {
   }
 
   async #read() {
-    const { policy, guests } = await this.client.guests();
+    const { policy, guests } = await this.client.lead.guests();
     setText(this.policy, t(`guests.policy.${policy}`));
     show(this.policy, !this.#isOver);
     show(this.form, policy !== "off" && !this.#isOver);
@@ -88,7 +88,7 @@ export class PodiumGuests extends HTMLElement {
   async #make() {
     const names = this.names.value.split("\n").map((name) => name.trim()).filter(Boolean);
     if (names.length === 0) return;
-    const { guests } = await this.client.inviteGuests(names);
+    const { guests } = await this.client.lead.inviteGuests(names);
     this.names.value = "";
     for (const row of guests) if (row.link) this.links.set(row.pubkey, row.link);
     announce(t("guests.made", { count: guests.length }));
@@ -100,7 +100,7 @@ export class PodiumGuests extends HTMLElement {
    * @param {"renew" | "revoke"} what
    */
   async #change(row, what) {
-    const after = await this.client.changeGuest(row.pubkey, what);
+    const after = await this.client.lead.changeGuest(row.pubkey, what);
     if (after.link) this.links.set(row.pubkey, after.link);
     else this.links.delete(row.pubkey);
     announce(`${after.name}: ${t(`guests.state.${after.state}`)}`);

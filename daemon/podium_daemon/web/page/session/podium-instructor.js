@@ -75,10 +75,10 @@ export class PodiumInstructor extends HTMLElement {
   #controls() {
     const { client } = this;
     this.startWhy = h("p", { class: "hint", id: freshId("why"), hidden: true });
-    this.start = this.#action("lead.start", () => client.start(), { class: "primary", "aria-describedby": this.startWhy.id });
-    this.end = this.#action("lead.end", () => undoable((seconds) => t("toast.ending", { seconds }), () => client.end()), { class: "danger" });
-    this.reopen = this.#action("lead.reopen", () => client.reopen());
-    this.restore = this.#action("lead.restore", () => client.restore((draft) => this.signing.ask(draft)));
+    this.start = this.#action("lead.start", () => client.lead.start(), { class: "primary", "aria-describedby": this.startWhy.id });
+    this.end = this.#action("lead.end", () => undoable((seconds) => t("toast.ending", { seconds }), () => client.lead.end()), { class: "danger" });
+    this.reopen = this.#action("lead.reopen", () => client.lead.reopen());
+    this.restore = this.#action("lead.restore", () => client.lead.restore((draft) => this.signing.ask(draft)));
     this.edit = h("button", { type: "button", on: { click: () => this.#openEditor() } }, t("lead.edit"));
     this.cancel = h("button", { type: "button", class: "danger", on: { click: () => this.cancelDialog.showModal() } }, t("lead.cancel"));
     this.cancelDialog = this.#makeCancelDialog();
@@ -97,7 +97,7 @@ export class PodiumInstructor extends HTMLElement {
     const following = h("input", { type: "checkbox" });
     this.scope = h("label", { class: "switch", hidden: true }, following, t("cancel.following"));
     const go = this.#action("cancel.go", async () => {
-      const done = await this.client.cancel(reason.value, following.checked && !this.scope.hidden, (draft) => {
+      const done = await this.client.lead.cancel(reason.value, following.checked && !this.scope.hidden, (draft) => {
         this.cancelDialog.close();
         return this.signing.ask(draft);
       });
@@ -117,7 +117,7 @@ export class PodiumInstructor extends HTMLElement {
       this.edit.focus();
     };
     this.editor.edit(/** @type {Session} */ (this.client.session), async (fields) => {
-      const published = await this.client.edit(fields, (draft) => {
+      const published = await this.client.lead.edit(fields, (draft) => {
         show(this.editor, false);
         return this.signing.ask(draft);
       });
@@ -131,10 +131,10 @@ export class PodiumInstructor extends HTMLElement {
 
   #forEverybody() {
     const controls = h("div", { class: "buttons" });
-    this.mute = this.#switch("control.mute-all", (on) => this.client.muteAll(on), controls);
-    this.record = this.#switch("control.record", (on) => this.client.record(on), controls);
-    this.lock = this.#switch("control.lock", (on) => this.client.lock(on), controls);
-    this.nobodyLit = this.#action("control.nobody-large", () => this.client.spotlight(null));
+    this.mute = this.#switch("control.mute-all", (on) => this.client.lead.muteAll(on), controls);
+    this.record = this.#switch("control.record", (on) => this.client.lead.record(on), controls);
+    this.lock = this.#switch("control.lock", (on) => this.client.lead.lock(on), controls);
+    this.nobodyLit = this.#action("control.nobody-large", () => this.client.lead.spotlight(null));
     controls.append(this.nobodyLit);
     this.everybody = section("control.title", controls, this.mute.why, this.record.why, this.lock.why);
     return this.everybody;

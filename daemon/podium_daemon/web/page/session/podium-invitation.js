@@ -50,7 +50,7 @@ export class PodiumInvitation extends HTMLElement {
     this.calendar = h("a", { class: "button quiet", download: "podium-session.ics" }, t("session.calendar"));
     this.ownCalendar = action(t("session.calendar"), async () => {
       show(this.failure, false);
-      saveFile(await this.client.calendarFile(), "text/calendar");
+      saveFile(await this.client.acts.calendarFile(), "text/calendar");
     }, failed, { class: "quiet" });
     this.code = h("div", { class: "code" });
     const qr = h("details", { on: { toggle: () => this.#drawCode() } }, h("summary", {}, t("share.qr")), this.code);
@@ -71,7 +71,7 @@ export class PodiumInvitation extends HTMLElement {
     if (this.shown === session.description) return;
     this.shown = session.description;
     this.#showPlain(session);
-    this.client.invitation().then((invitation) => this.#fill(session, invitation), () => {}); // the text as it is stays
+    this.client.acts.invitation().then((invitation) => this.#fill(session, invitation), () => {}); // the text as it is stays
   }
 
   #drawCode() {

@@ -99,8 +99,8 @@ export class PodiumJoin extends HTMLElement {
     setText(this.audience, audience);
     show(this.audience, !challenge.recordingPolicy.endsWith(audience)); // it does, unless it is in another language
     for (const radio of this.radios) Object.assign(radio, { checked: false, required: challenge.recordingPolicy !== "" });
-    show(this.naming, this.client.isNameless);
-    this.name.value = this.client.isNameless ? keptName() : "";
+    show(this.naming, this.client.entry.isNameless);
+    this.name.value = this.client.entry.isNameless ? keptName() : "";
     setText(this.go, t(this.client.guest === null ? "consent.join" : "consent.join.guest")); // for a guest the service signs
     this.dialog.returnValue = "";
     this.dialog.showModal();

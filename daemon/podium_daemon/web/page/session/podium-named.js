@@ -73,7 +73,7 @@ export class PodiumNamed extends HTMLElement {
   /** @param {{ pubkey: string, role: string }[]} people */
   #publish(people) {
     const named = (/** @type {string} */ role) => people.filter((one) => one.role === role).map((one) => one.pubkey);
-    return this.client.edit({ coHosts: named("co-host"), invited: named("invited") });
+    return this.client.lead.edit({ coHosts: named("co-host"), invited: named("invited") });
   }
 
   /** @param {string} pubkey */

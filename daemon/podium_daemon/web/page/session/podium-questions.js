@@ -55,7 +55,7 @@ export class PodiumQuestions extends HTMLElement {
   /** @param {string} text */
   async #ask(text) {
     show(this.failure, false);
-    await this.client.ask(text);
+    await this.client.acts.ask(text);
     announce(t("questions.asked"));
   }
 
@@ -119,7 +119,7 @@ class Item {
     this.who = h("span", { class: "who" });
     this.text = h("p", { class: "text", dir: "auto" });
     this.votes = h("span", { class: "votes" });
-    const voted = () => this.owner.client.vote(this.question.id, this.vote.getAttribute("aria-pressed") !== "true");
+    const voted = () => this.owner.client.acts.vote(this.question.id, this.vote.getAttribute("aria-pressed") !== "true");
     this.vote = this.#button("questions.vote", voted, { "aria-pressed": "false" });
     this.answers = h("ul", { class: "answers" });
     /** @type {WritingForm | null} */
@@ -179,7 +179,7 @@ class Item {
     this.unsilence = this.#command("unsilence");
     this.withdraw = this.#button("questions.withdraw", async () => {
       this.owner.heading.focus(); // this item is about to go
-      await this.owner.client.withdraw(this.question.id);
+      await this.owner.client.acts.withdraw(this.question.id);
       announce(t("questions.withdrawn"));
     });
     return [this.replyButton, this.pin, this.unpin, this.hide, this.showAgain, this.answered, this.unanswered, this.silence, this.unsilence, this.withdraw];
@@ -188,7 +188,7 @@ class Item {
   /** @param {string} command */
   #command(command) {
     return this.#button(`questions.${command}`, async () => {
-      await this.owner.client.moderate(this.question.id, command);
+      await this.owner.client.lead.moderate(this.question.id, command);
       announce(t("lead.done", { what: t(`questions.${command}`) }));
     });
   }
@@ -244,7 +244,7 @@ class Item {
   /** @param {string} text */
   async #answer(text) {
     show(this.owner.failure, false);
-    await this.owner.client.ask(text, this.question);
+    await this.owner.client.acts.ask(text, this.question);
     announce(t("questions.answer-sent"));
     if (this.reply) show(this.reply, false, this.replyButton);
     this.replyButton.setAttribute("aria-expanded", "false");

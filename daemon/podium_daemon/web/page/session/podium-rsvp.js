@@ -54,7 +54,7 @@ export class PodiumRsvp extends HTMLElement {
     const run = async () => {
       show(this.failure, false);
       await this.hook.rsvp(status);
-      if (this.following.checked) await this.client.answerLater(status);
+      if (this.following.checked) await this.client.acts.answerLater(status);
       announce(t(`rsvp.is.${status}`));
     };
     const failed = (/** @type {Trouble} */ error) => {

@@ -38,7 +38,7 @@ export class PodiumSeries extends HTMLElement {
 
   async #read() {
     const own = /** @type {Session} */ (this.client.session);
-    const { dates, outdated } = await this.client.series().catch(() => ({ dates: null, outdated: 0 }));
+    const { dates, outdated } = await this.client.acts.series().catch(() => ({ dates: null, outdated: 0 }));
     if (dates === null || dates.length === 0) return; // the number stays; opening it tries again
     setText(this.summary, t("series.place", { number: own.seriesNumber, of: dates[dates.length - 1].number }));
     const rows = dates.map((date) => {
@@ -58,7 +58,7 @@ export class PodiumSeries extends HTMLElement {
     if (count === 0) return;
     const failure = h("p", { class: "failure", role: "alert", hidden: true });
     const relist = action(t("series.relist"), async () => {
-      await this.client.relist();
+      await this.client.lead.relist();
       await this.#read();
     }, (error) => {
       setText(failure, describe(error));

@@ -1,23 +1,20 @@
 // @ts-check
 // One session as this page knows it: what the daemon tells, who the person is, and the seat. No DOM in here.
+// What is done with it: `acts` (whoever may see it), `entry` (the way into its room), `lead` (those who lead).
 
-import { aboutService, exactNow, file, known, now, plain, signAndSubmit, signIn, signOut, signed, withHeader } from "../core/api.js";
-import { forgetLogin, keepLogin, keepName, keptGuest, keptLogin, keptName, ofSession, onLoginChange } from "../core/login.js";
-import { Cipher } from "../room/cipher.js";
-import { Keyring, canSealFrames } from "../room/frame-keys.js";
-import { keepCertificate, keepSeat, keptCertificate, takeSeat } from "../room/kept-seat.js";
-import { TalkCipher } from "../room/talk-cipher.js";
-import { hasMedia, makeCertificate } from "../room/media.js";
-import { Seat } from "../room/seat.js";
-import { followGuest, takeLink } from "../signer/guest-signer.js";
-import { PodiumError, login, nip44, pubkey, sign } from "../signer/signer.js";
+import { aboutService, exactNow, plain, signIn, signOut, signed, withHeader } from "../core/api.js";
+import { forgetLogin, keepLogin, keptGuest, keptLogin, ofSession, onLoginChange } from "../core/login.js";
 import { SharedStream } from "../core/shared-stream.js";
+import { followGuest, takeLink } from "../signer/guest-signer.js";
+import { PodiumError, pubkey } from "../signer/signer.js";
+import { LeaderActs } from "./leader-acts.js";
 import { Names } from "./names.js";
+import { ParticipantActs, answeredBefore, keepAnswer } from "./participant-acts.js";
+import { RoomEntry } from "./room-entry.js";
 
-/** @import { Talker } from "../room/seat.js" */
-/** @import { Answers, AskToSign, Attendance, Consent, GuestRow, Invitation, Kind, Lists, Me, Question, RoomPoll, RsvpStatus, SeriesDate, Session, SessionFields, Template, Trouble } from "../core/types.js" */
+/** @import { Seat } from "../room/seat.js" */
+/** @import { Lists, Me, Question, RsvpStatus, SeriesDate, Session, Trouble } from "../core/types.js" */
 
-const DEVICE_KEY = "podium.device";
 const ENGINES_HERE = ["embedded", "janus"]; // those whose media `media.js` takes
 
 /** @type {Lists} */
@@ -56,6 +53,13 @@ export class SessionClient {
     this.questionsTotal = 0;
     /** @type {SeriesDate[]} */
     this.laterDates = []; // of the series, once its dates were read
+    this.lead = new LeaderActs(this.path, (name, data) => this.#take(name, data));
+    this.entry = new RoomEntry(this, (fields) => this.#change(fields));
+    this.acts = new ParticipantActs(this, {
+      change: (fields) => this.#change(fields),
+      when: (condition) => this.#when(condition),
+      answer: (answered) => this.#answer(answered),
+    });
     this.names = new Names(this.path, () => this.isSignedIn, () => this.#change({}));
     /** @type {Seat | null} */
     this.seat = null;
@@ -105,33 +109,6 @@ export class SessionClient {
     return (await signed("GET", `/api/sessions/${encodeURIComponent(reference)}`)).naddr;
   }
 
-  #seatChanged() {
-    this.#keepSeat();
-    this.#change({});
-  }
-
-  #keepSeat() {
-    const { seat } = this;
-    if (seat === null) return;
-    if (seat.isOver) keepSeat(this.reference, null);
-    else if (seat.state === "seated" && seat.secret) keepSeat(this.reference, { url: seat.url, secret: seat.secret });
-  }
-
-  /** Take the seat again that this tab had when it was loaded anew. */
-  async #comeBack() {
-    const before = takeSeat(this.reference);
-    if (before === null || this.session?.state !== "active" || this.seat !== null) return;
-    const certificate = hasMedia ? await keptCertificate(device()) : null;
-    if (hasMedia && this.showsMedia && certificate === null) return; // the proof names a certificate that is gone
-    const media = certificate === null ? null : await this.#media(certificate);
-    this.#change({ seat: new Seat(here(before.url), "", () => this.#seatChanged(), media, before.secret, this.#talker()) });
-  }
-
-  /** @returns {Talker} */
-  #talker() {
-    return { own: () => this.me?.pubkey ?? "", mustSeal: Boolean(this.session?.e2eeRequired) };
-  }
-
   get leads() {
     return this.me !== null && this.me.role !== "participant";
   }
@@ -147,7 +124,7 @@ export class SessionClient {
     this.#forget ??= onLoginChange(() => this.#loginChanged());
     this.#opening ??= this.#begin()
       .then(() => about)
-      .then(() => this.#comeBack())
+      .then(() => this.entry.comeBack())
       .catch((error) => this.#change({ error }))
       .finally(() => this.#change({ isLoading: false }));
     return this.#opening;
@@ -207,459 +184,6 @@ export class SessionClient {
     await this.#when(() => this.me !== null);
   }
 
-  /**
-   * The guest's own key under a password (NIP-49).
-   *
-   * @param {string} password
-   * @returns {Promise<string>}
-   */
-  async takeKey(password) {
-    return (await signed("POST", `${this.path}/guest/key`, { password })).ncryptsec;
-  }
-
-  /** Who comes without a signer, and who may. @returns {Promise<{ policy: string, guests: GuestRow[] }>} */
-  guests() {
-    return signed("GET", `${this.path}/guests`);
-  }
-
-  /**
-   * A personal link for each of these names; the links are told once.
-   *
-   * @param {string[]} names
-   * @returns {Promise<{ guests: GuestRow[] }>}
-   */
-  inviteGuests(names) {
-    return signed("POST", `${this.path}/guests`, { names });
-  }
-
-  /**
-   * @param {string} person
-   * @param {"renew" | "revoke"} what
-   * @returns {Promise<GuestRow>}
-   */
-  changeGuest(person, what) {
-    return signed("POST", `${this.path}/guests/${person}/${what}`);
-  }
-
-  /**
-   * Answer with one signature, that of the answer itself: the daemon drafts it for whoever will sign.
-   *
-   * @param {RsvpStatus} status
-   */
-  async rsvp(status) {
-    const own = await pubkey();
-    const draft = { status, pubkey: own };
-    const isOwn = this.isSignedIn && this.me?.pubkey === own;
-    const call = isOwn || this.session?.visibility === "private" ? signed : plain; // to a stranger a private one is not there
-    await signAndSubmit(await call("POST", `${this.path}/rsvp/draft`, draft));
-    if (isOwn) await this.#when(() => this.me?.rsvp?.status === status);
-    else this.#answer(status);
-  }
-
-  /** The challenge of the next join: with the notice and the recording policy to show first. */
-  challenge() {
-    // to a stranger a private one is not there; and what becomes of a guest's attendance is said to guests alone
-    const call = this.session?.visibility === "private" || this.guest !== null ? signed : plain;
-    return call("POST", `${this.path}/join/challenge`);
-  }
-
-  /**
-   * Join with one signature. `consent` answers the policy with this hash, where one was shown, and may say a `name`.
-   *
-   * @param {Consent | null} consent
-   */
-  async join(consent) {
-    if (this.seat && !this.seat.isOver) return this.seat;
-    const name = consent?.name ?? "";
-    keepName(name); // as it was typed, also where it is refused
-    if (name) await this.#askName(name);
-    const asked = await this.challenge();
-    const hash = asked.recordingPolicyHash;
-    if (hash !== (consent?.policyHash ?? "")) throw new PodiumError("policy-changed");
-    const extra = [["a", asked.lessonId], ["nonce", asked.nonce], ["device", device()]];
-    if (!this.isSignedIn) extra.push(["login", "yes"]); // whoever proves their key to enter need not prove it again
-    if (hash) extra.push(["recording_consent", consent?.given ? "yes" : "no", hash]);
-    const media = await this.#media();
-    if (media) extra.push(["fingerprint", media.fingerprint]);
-    if (name) extra.push(["name", name]);
-    const header = await login(asked.url, "POST", "", Math.floor(exactNow()), extra);
-    const ticket = await withHeader("POST", `${this.path}/join`, header);
-    if (media) await keepCertificate(device(), media.certificate);
-    const seat = new Seat(here(ticket.socketUrl), ticket.token, () => this.#seatChanged(), media, null, this.#talker());
-    this.#change({ seat });
-    if (ticket.login) keepLogin(ticket.login); // the stream follows it
-    this.#named(name);
-    await seat.settled;
-    return seat;
-  }
-
-  /**
-   * Whether one may have this name here; asked before the signature, which a refusal would have cost.
-   *
-   * @param {string} name
-   */
-  async #askName(name) {
-    const wish = { name, pubkey: await pubkey() };
-    const call = this.isSignedIn || this.session?.visibility === "private" ? signed : plain; // to a stranger a private one is not there
-    await call("POST", `${this.path}/join/name`, wish);
-  }
-
-  /**
-   * Remember the name for the next join, and ask the service whether it is the one that all see: a profile's own wins.
-   *
-   * @param {string} name
-   */
-  #named(name) {
-    const own = keptLogin()?.pubkey;
-    if (!name || !own) return;
-    keepName(name);
-    this.names.askAgain(own);
-  }
-
-  /** Whether the service has no name for the person but one that they gave at the door, as far as the page knows. */
-  get isNameless() {
-    const { me } = this;
-    return this.guest === null && (me === null || me.name.startsWith("npub1") || keptName() !== "");
-  }
-
-  /**
-   * Ask, or answer `question`, with one signature: that of the event itself.
-   *
-   * @param {string} text
-   * @param {Question | null} [question]
-   */
-  async ask(text, question = null) {
-    const { servicePubkey } = await aboutService();
-    const tags = [["a", `30313:${servicePubkey}:${this.session?.conferenceRoomId}`, "", "root"]];
-    if (question !== null) tags.push(["e", question.id, "", "reply"], ["p", question.pubkey]);
-    await this.#say({ kind: 1311, created_at: now(), tags, content: text });
-  }
-
-  /**
-   * Take a question of one's own back (NIP-09).
-   *
-   * @param {string} id
-   */
-  withdraw(id) {
-    return this.#say({ kind: 5, created_at: now(), tags: [["e", id], ["k", "1311"]], content: "" });
-  }
-
-  /** Leave the room, or its door. */
-  leave() {
-    this.seat?.leave();
-    this.#change({});
-  }
-
-  // -- the instructor
-
-  start() {
-    return this.#command("/start");
-  }
-
-  end() {
-    return this.#command("/end");
-  }
-
-  reopen() {
-    return this.#command("/reopen");
-  }
-
-  /**
-   * Let these people in, or all who wait (null).
-   *
-   * @param {string[] | null} pubkeys
-   */
-  async admit(pubkeys) {
-    const wish = pubkeys === null ? { everybody: true } : { pubkeys };
-    this.#list("room", await signed("POST", `${this.path}/room/admit`, wish));
-  }
-
-  /**
-   * @param {string} person
-   * @param {string} reason
-   */
-  async remove(person, reason) {
-    this.#list("room", await signed("POST", `${this.path}/room/remove`, { pubkey: person, reason }));
-  }
-
-  /**
-   * What becomes of a question: show, hide, pin, unpin, answered, unanswered; of its author: silence, unsilence.
-   *
-   * @param {string} id
-   * @param {string} command
-   */
-  async moderate(id, command) {
-    // the stream brings what follows: were the answer shown, the stream might not repeat what it told before
-    await signed("POST", `${this.path}/questions/${id}/${command}`);
-  }
-
-  /**
-   * Vote for a question, or take the vote back; nobody is told whose it is.
-   *
-   * @param {string} id
-   * @param {boolean} on
-   */
-  async vote(id, on) {
-    await this.signIn();
-    await signed("POST", `${this.path}/questions/${id}/vote`, { on });
-  }
-
-  /**
-   * Take these people's hands down, or all (null).
-   *
-   * @param {string[] | null} pubkeys
-   */
-  async lowerHands(pubkeys) {
-    const wish = pubkeys === null ? { everybody: true } : { pubkeys };
-    await signed("POST", `${this.path}/room/hands/lower`, wish);
-  }
-
-  /**
-   * Let everybody write in the chat, or only those who lead.
-   *
-   * @param {boolean} on
-   */
-  async switchChat(on) {
-    await signed("POST", `${this.path}/chat`, { on });
-  }
-
-  /** @param {number} line */
-  async deleteChatLine(line) {
-    await signed("POST", `${this.path}/chat/${line}/delete`);
-  }
-
-  /** All polls, for those who lead. @returns {Promise<RoomPoll[]>} */
-  async polls() {
-    return (await signed("GET", `${this.path}/polls`)).polls;
-  }
-
-  /**
-   * Prepare a poll.
-   *
-   * @param {object} wish
-   * @returns {Promise<RoomPoll[]>}
-   */
-  async draftPoll(wish) {
-    return (await signed("POST", `${this.path}/polls`, wish)).polls;
-  }
-
-  /**
-   * Prepare a poll in an encrypted session.
-   *
-   * @param {object} wish
-   * @returns {Promise<RoomPoll[]>}
-   */
-  async draftSealedPoll(wish) {
-    return (await signed("POST", `${this.path}/polls/sealed`, wish)).polls;
-  }
-
-  /**
-   * Replace a poll's cipher text by the same text under a newer key.
-   *
-   * @param {number} poll
-   * @param {object} texts
-   */
-  async sealPoll(poll, texts) {
-    await signed("POST", `${this.path}/polls/${poll}/seal`, texts);
-  }
-
-  /**
-   * @param {number} poll
-   * @param {"open" | "close" | "delete"} what
-   * @returns {Promise<RoomPoll[]>}
-   */
-  async decidePoll(poll, what) {
-    return (await signed("POST", `${this.path}/polls/${poll}/${what}`)).polls;
-  }
-
-  /** @param {number} poll */
-  pollFile(poll) {
-    return file(`${this.path}/polls/${poll}/votes`);
-  }
-
-  /** What the daemon keeps of the chat, as a file. */
-  chatFile() {
-    return file(`${this.path}/chat?format=text`);
-  }
-
-  /**
-   * Silence everybody but those who lead, also whoever opens a microphone later; or let that be.
-   *
-   * @param {boolean} on
-   */
-  async muteAll(on) {
-    await signed("POST", `${this.path}/room/mute-all`, { on });
-  }
-
-  /**
-   * Silence one person's "audio", "video" or "screen"; they may switch it on again.
-   *
-   * @param {string} person
-   * @param {Kind} kind
-   */
-  async mute(person, kind) {
-    this.#list("room", await signed("POST", `${this.path}/room/mute`, { pubkey: person, kind }));
-  }
-
-  /**
-   * Except one person from mute-all, or no longer.
-   *
-   * @param {string} person
-   * @param {boolean} on
-   */
-  async letSpeak(person, on) {
-    this.#list("room", await signed("POST", `${this.path}/room/speak`, { pubkey: person, on }));
-  }
-
-  /**
-   * Show one person large to everybody, or nobody (null).
-   *
-   * @param {string | null} person
-   */
-  async spotlight(person) {
-    this.#list("room", await signed("POST", `${this.path}/room/spotlight`, { pubkey: person }));
-  }
-
-  /**
-   * Let nobody in but those who lead, or let people in again; who is in the room stays.
-   *
-   * @param {boolean} on
-   */
-  async lock(on) {
-    this.#list("room", await signed("POST", `${this.path}/room/lock`, { on }));
-  }
-
-  /**
-   * Record from now on, or stop.
-   *
-   * @param {boolean} on
-   */
-  async record(on) {
-    await signed("POST", `${this.path}/room/recording`, { on });
-  }
-
-  /**
-   * Publish a revision with these fields changed, and with `following` those of all that follow in its series.
-   *
-   * @param {Partial<SessionFields>} fields
-   * @param {AskToSign} [ask] what signs a draft of several dates
-   */
-  edit(fields, ask) {
-    return this.#submit("/draft", fields, ask);
-  }
-
-  /**
-   * It takes place after all.
-   *
-   * @param {AskToSign} [ask]
-   */
-  restore(ask) {
-    return this.#submit("/restore/draft", {}, ask);
-  }
-
-  /**
-   * @param {string} reason
-   * @param {boolean} [following] also all that follow in its series
-   * @param {AskToSign} [ask]
-   */
-  cancel(reason, following = false, ask = undefined) {
-    return this.#submit("/cancel/draft", { reason, following }, ask);
-  }
-
-  /** Publish the calendar of the series with the dates that take place. */
-  async relist() {
-    await signAndSubmit(await signed("POST", `${this.path}/series/draft`));
-  }
-
-  /** All dates of the series. @returns {Promise<{ dates: SeriesDate[], outdated: number }>} */
-  async series() {
-    const found = await known("GET", `${this.path}/series`);
-    const own = this.session?.seriesNumber ?? 0;
-    this.#change({ laterDates: found.dates.filter((/** @type {SeriesDate} */ { number, state }) => number > own && state === "scheduled") });
-    return found;
-  }
-
-  /**
-   * Answer the dates that follow in the series: a signature for each. What was answered stands if one is refused.
-   *
-   * @param {RsvpStatus} status
-   */
-  async answerLater(status) {
-    const own = await pubkey();
-    const isOwn = this.isSignedIn && this.me?.pubkey === own;
-    const call = isOwn || this.session?.visibility === "private" ? signed : plain;
-    for (const { naddr } of this.laterDates) {
-      await signAndSubmit(await call("POST", `/api/sessions/${naddr}/rsvp/draft`, { status, pubkey: own }));
-      if (!isOwn) keep(answerKey(naddr), status);
-    }
-  }
-
-  /**
-   * Vouch for a person's time in the session, in Unix seconds, with a note.
-   *
-   * @param {string} person
-   * @param {number} joinedAt
-   * @param {number} leftAt
-   * @param {string} note
-   */
-  async recordAttendance(person, joinedAt, leftAt, note) {
-    await signed("POST", `${this.path}/attendance/manual`, { pubkey: person, joinedAt, leftAt, note });
-  }
-
-  /**
-   * Attendance as a file: "csv" or "csv-intervals".
-   *
-   * @param {string} format
-   */
-  attendanceFile(format) {
-    return file(`${this.path}/attendance?format=${format}`);
-  }
-
-  /** The address of a calendar to subscribe to. @returns {Promise<string>} */
-  async calendarAddress() {
-    return (await signed("POST", "/api/calendar")).url;
-  }
-
-  /**
-   * More of the people who answered, for those who lead: the stream tells the first ones.
-   *
-   * @param {number} offset
-   * @param {string} sought a part of the name, or the beginning of the npub; "" for all
-   * @returns {Promise<Answers>}
-   */
-  answers(offset, sought) {
-    return signed("GET", `${this.path}/answers?offset=${offset}&limit=100&q=${encodeURIComponent(sought)}`);
-  }
-
-  /**
-   * As `answers`: more of the people who attended.
-   *
-   * @param {number} offset
-   * @param {string} sought
-   * @returns {Promise<{ items: Attendance[], total: number }>}
-   */
-  async attended(offset, sought) {
-    const { attendance, total } = await signed("GET", `${this.path}/attendance?offset=${offset}&limit=100&q=${encodeURIComponent(sought)}`);
-    return { items: attendance, total };
-  }
-
-  /** The session as a file for calendars: with one's own answer, and of a private session for its people only. */
-  calendarFile() {
-    return file(`${this.path}/calendar.ics`);
-  }
-
-  /**
-   * The description as a tree, and the page's address as a QR code.
-   *
-   * @returns {Promise<Invitation>}
-   */
-  invitation() {
-    const call = this.session?.visibility === "private" ? signed : plain; // to a stranger a private one is not there
-    return call("GET", `${this.path}/invitation`);
-  }
-
-  // -- inside
-
   async #begin() {
     await this.#openLink();
     const before = keptLogin();
@@ -696,47 +220,6 @@ export class SessionClient {
     await this.#follow().catch((error) => this.#change({ error }));
   }
 
-  /** What a room with media needs, if this one has any: a certificate, and the means to encrypt where that is required. */
-  async #media(/** @type {RTCCertificate | null} */ certificate = null) {
-    const { e2eeRequired, conferenceRoomId: room, instructorPubkey: leader, scheduledAt } = /** @type {Session} */ (this.session);
-    if (!hasMedia) return null;
-    const made = certificate === null ? await makeCertificate() : { certificate, fingerprint: "" };
-    if (!e2eeRequired) return made;
-    if (!canSealFrames) throw new PodiumError("no-frames");
-    const own = await nip44();
-    const cipher = new Cipher(await pubkey(), () => this.#change({}));
-    const talk = new TalkCipher();
-    const use = (/** @type {number} */ epoch, /** @type {Uint8Array<ArrayBuffer>} */ secret) => {
-      cipher.use(epoch, secret);
-      talk.use(epoch, secret);
-      this.#change({});
-    };
-    // ten seconds are an epoch at most, so that a page that was loaded again begins above what it gave before
-    const earliest = () => Math.min(0xffff, Math.max(0, Math.floor((exactNow() - scheduledAt + 86400) / 10)));
-    return { ...made, cipher, talk, keyring: new Keyring({ room: /** @type {string} */ (room), leader, nip44: own, use, earliest }) };
-  }
-
-  /** @param {Template} template */
-  async #say(template) {
-    const call = this.session?.visibility === "private" ? signed : plain; // a stranger is not even told that it is there
-    await call("POST", `${this.path}/questions`, { event: await sign(template) }); // the stream brings the list
-  }
-
-  /**
-   * @param {string} path
-   * @param {object} wish
-   * @param {AskToSign} [ask]
-   */
-  async #submit(path, wish, ask = signAndSubmit) {
-    const draft = await signed("POST", this.path + path, wish);
-    return draft.series ? ask(draft) : signAndSubmit(draft);
-  }
-
-  /** @param {string} path */
-  async #command(path) {
-    this.#take("session", await signed("POST", this.path + path));
-  }
-
   /**
    * The first view does not wait for a stream, which may have to wait for a connection.
    *
@@ -759,7 +242,7 @@ export class SessionClient {
         event: (name, data) => this.#take(name, data),
         beat: () => {
           this.seat?.beat();
-          this.#keepSeat();
+          this.entry.keepWay();
         },
         state: (state) => this.#change({ isOnline: state === "live", isStarved: state === "starved" }),
         refused: () => forgetLogin(token ?? ""), // the page goes on as a stranger and offers to sign in again
@@ -798,7 +281,7 @@ export class SessionClient {
 
   /** @param {RsvpStatus | null} answered */
   #answer(answered) {
-    keep(answerKey(this.reference), answered);
+    keepAnswer(this.reference, answered);
     this.#change({ answered });
   }
 
@@ -845,17 +328,6 @@ export class SessionClient {
   }
 }
 
-/** @param {string} reference */
-function answerKey(reference) {
-  return `podium.answered.${reference}`;
-}
-
-/** @param {string} reference */
-function answeredBefore(reference) {
-  const found = kept(answerKey(reference));
-  return found === "confirmed" || found === "tentative" || found === "declined" ? found : null;
-}
-
 /**
  * The login of this key: one of another key makes room for it.
  *
@@ -865,45 +337,4 @@ async function signInAs(own) {
   const before = keptLogin();
   if (before !== null && before.pubkey !== own) await signOut(false);
   return signIn();
-}
-
-/** This tab's name as a device: a page that is loaded again takes the same place. */
-function device() {
-  const name = kept(DEVICE_KEY) ?? crypto.randomUUID();
-  keep(DEVICE_KEY, name);
-  return name;
-}
-
-// what a tab remembers until it is closed; some browsers forbid it, then it is forgotten on loading
-/** @param {string} key */
-function kept(key) {
-  try {
-    return sessionStorage.getItem(key);
-  } catch {
-    return null;
-  }
-}
-
-/**
- * @param {string} key
- * @param {string | null} value
- */
-function keep(key, value) {
-  try {
-    if (value === null) sessionStorage.removeItem(key);
-    else sessionStorage.setItem(key, value);
-  } catch {
-    // nothing is kept
-  }
-}
-
-/**
- * The socket's URL if it is this origin's: a page tells its token to nobody else.
- *
- * @param {string} url
- */
-function here(url) {
-  const found = new URL(url);
-  if (found.host !== location.host) throw new PodiumError("wrong-address", url, "", { url: location.origin });
-  return found.href;
 }
