@@ -10,12 +10,14 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 from collections import Counter
-from collections.abc import Callable
-from typing import Final, NamedTuple
+from collections.abc import Callable, Hashable
+from typing import Final, NamedTuple, TypeVar
 
 import structlog
 
 from podium_daemon.runtime.clock import Clock, SystemClock
+
+K = TypeVar("K", bound=Hashable)
 
 SAY_AGAIN: Final = 600.0
 """Seconds between two equal lines in the log: a flood of connections must not flood the log."""
@@ -86,7 +88,7 @@ class Connections:
             return
         self.works(transport)
         origin = self._origins.pop(transport)
-        self._counts -= Counter({origin: 1})
+        count_down(self._counts, origin)
 
     def _end_one(self, row: dict[asyncio.BaseTransport, None]) -> bool:
         oldest = next(iter(row), None)
@@ -122,3 +124,10 @@ def origin_of(address: str) -> str:
             return "" if ip.is_loopback else str(ipaddress.ip_network((ip, 64), strict=False))
         ip = ip.ipv4_mapped
     return "" if ip.is_loopback else str(ip)
+
+
+def count_down(counts: Counter[K], name: K) -> None:
+    """Count one less of `name`, and forget it with the last one; `-=` would look at every name."""
+    counts[name] -= 1
+    if counts[name] <= 0:
+        del counts[name]

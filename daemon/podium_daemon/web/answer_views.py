@@ -110,6 +110,10 @@ class AnswerViews:
         ordered = sorted(away, key=lambda key: _tried_at(away[key][0]))
         return [_unreachable(pubkey, names[pubkey], away[pubkey]) for pubkey in ordered]
 
+    async def unreachable_among(self, row: LiveSessionRow, people: Sequence[Pubkey]) -> Collection[str]:
+        """Those of `people` to whom no message about the session can be sent now."""
+        return self._away(row, *await self._messages_to(row, people)).keys()
+
     async def first_unreachable(self, row: LiveSessionRow, limit: int) -> tuple[list[UnreachableOut], int]:
         """The first of the people to whom no message can be sent now, and how many there are."""
         people = await people_out_of_reach(

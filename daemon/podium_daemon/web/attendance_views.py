@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Literal
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from typing import Literal, TypeVar
+
+import msgspec
 
 from podium_daemon.api.attendance import AttendanceOut, IntervalOut, OwnOut
 from podium_daemon.services.attendance.observation import actual_seconds
@@ -14,7 +17,9 @@ from podium_protocol.events import Pubkey
 from podium_protocol.live.completion import percent_attended
 from podium_storage.projections.attendance import people_who_attended
 from podium_storage.store import Store
-from podium_storage.table.models import AttendanceRow, LiveSessionRow, WatchRow
+from podium_storage.table.models import AttendanceRow, LiveSessionRow, QuestionVoteRow, RsvpRow, WatchRow
+
+OfPerson = TypeVar("OfPerson", WatchRow, QuestionVoteRow)
 
 
 class AttendanceViews:
@@ -25,9 +30,9 @@ class AttendanceViews:
         store: Store,
         people: PersonNames,
         answers: AnswerViews,
-        participation: Callable[[LiveSessionRow, Pubkey], Awaitable[Participation | None]],
+        participation: Callable[[LiveSessionRow, Collection[Pubkey]], Awaitable[Mapping[Pubkey, Participation]]],
     ) -> None:
-        """`participation` tells what a person's attendance consists of, once the session has ended."""
+        """`participation` tells what people's attendance consists of, once the session has ended."""
         self._store = store
         self._people = people
         self._answers = answers
@@ -72,31 +77,74 @@ class AttendanceViews:
         in_order = [by_person[pubkey] for pubkey in people if pubkey in by_person]
         return in_order, await watches.to_list() if others else []
 
-    async def own_rows(self, row: LiveSessionRow, pubkey: Pubkey) -> OwnOut:
-        """A person's own rows, read by key: a stream asks on each change."""
-        key = [row.session_address, pubkey]
-        rsvp = await self._store.rsvps.where("[lessonId+pubkey]").equals(key).first()
-        attendance = await self._store.attendance.where("[lessonId+pubkey]").equals(key).first()
-        watches = await self._store.watches.where("[lessonId+pubkey]").equals(key).to_list()
-        votes = await self._store.question_votes.where("[lessonId+pubkey]").equals(key).to_list()
-        unreachable = bool(await self._answers.unreachable(row, pubkey))
-        role: Literal["instructor", "co-host", "participant"] = "co-host" if pubkey in row.co_hosts else "participant"
-        names = await self._people.names_of(row, [pubkey])
-        name = names[pubkey]
-        participation = await self._participation(row, pubkey)
+    async def own_rows(self, row: LiveSessionRow, people: Sequence[Pubkey]) -> dict[Pubkey, OwnOut]:
+        """What is theirs, for each of `people`: read by their keys, in the same few queries however many they are."""
+        keys, store = [[row.session_address, pubkey] for pubkey in people], self._store
+        names = await self._people.each_alone(row, people)
+        rsvps = await store.rsvps.where("[lessonId+pubkey]").any_of(keys).to_list()
+        attended = await store.attendance.where("[lessonId+pubkey]").any_of(keys).to_list()
+        watched = await store.watches.where("[lessonId+pubkey]").any_of(keys).to_list()
+        votes = await store.question_votes.where("[lessonId+pubkey]").any_of(keys).to_list()
+        unreachable = await self._answers.unreachable_among(row, people)
+        participations = await self._participation(row, people)
+        rsvp_of, attendance_of = {one.pubkey: one for one in rsvps}, {one.pubkey: one for one in attended}
+        watches_of, votes_of = _by_person(watched), _by_person(votes)
+        own = [
+            _Own(
+                session=row,
+                pubkey=pubkey,
+                name=names[pubkey],
+                rsvp=rsvp_of.get(pubkey),
+                attendance=attendance_of.get(pubkey),
+                watches=watches_of[pubkey],
+                votes=votes_of[pubkey],
+                unreachable=pubkey in unreachable,
+                participation=participations.get(pubkey),
+            )
+            for pubkey in people
+        ]
+        return await beside_loop(len(own), lambda: {one.pubkey: one.out() for one in own})
+
+
+def _by_person(rows: Sequence[OfPerson]) -> defaultdict[str, list[OfPerson]]:
+    found = defaultdict[str, list[OfPerson]](list)
+    for row in rows:
+        found[row.pubkey].append(row)
+    return found
+
+
+class _Own(msgspec.Struct, frozen=True, kw_only=True):
+    """What was read of one person."""
+
+    session: LiveSessionRow
+    pubkey: Pubkey
+    name: str
+    rsvp: RsvpRow | None
+    attendance: AttendanceRow | None
+    watches: Sequence[WatchRow]
+    votes: Sequence[QuestionVoteRow]
+    unreachable: bool
+    participation: Participation | None
+
+    def out(self) -> OwnOut:
+        """It in the form of the API."""
+        rsvp, attended = self.rsvp, self.attendance
+        watched = _by_watching(self.watches, {self.pubkey: self.name})
+        intervals = self.participation.intervals if self.participation else ()
         return OwnOut(
-            **person_fields(pubkey, name),
-            role="instructor" if pubkey == row.instructor_pubkey else role,
-            rsvp=rsvp_out(rsvp, name, unreachable, rsvp.assurance) if rsvp else None,
-            attendance=_attendance(row, attendance, name)
-            if attendance
-            else next(iter(_by_watching(watches, names)), None),
-            intervals=tuple(IntervalOut(start=one.start, end=one.end) for one in participation.intervals)
-            if participation
-            else (),
-            missing_seconds=participation.missing if participation else None,
-            voted=tuple(vote.event_id for vote in votes),
+            **person_fields(self.pubkey, self.name),
+            role=self._role(),
+            rsvp=rsvp_out(rsvp, self.name, self.unreachable, rsvp.assurance) if rsvp else None,
+            attendance=_attendance(self.session, attended, self.name) if attended else next(iter(watched), None),
+            intervals=tuple(IntervalOut(start=one.start, end=one.end) for one in intervals),
+            missing_seconds=self.participation.missing if self.participation else None,
+            voted=tuple(vote.event_id for vote in self.votes),
         )
+
+    def _role(self) -> Literal["instructor", "co-host", "participant"]:
+        if self.pubkey == self.session.instructor_pubkey:
+            return "instructor"
+        return "co-host" if self.pubkey in self.session.co_hosts else "participant"
 
 
 def _by_watching(rows: Sequence[WatchRow], names: Mapping[str, str]) -> list[AttendanceOut]:

@@ -46,6 +46,11 @@ class PersonNames:
         shown = await beside_loop(len(names), lambda: shown_names(names))
         return {str(pubkey): name for pubkey, name in shown.items()}
 
+    async def each_alone(self, row: LiveSessionRow, people: Sequence[Pubkey]) -> dict[Pubkey, str]:
+        """What to call each of `people` where no other one is listed."""
+        names = await self._names_in(row, people)
+        return {pubkey: shown_names({pubkey: name})[pubkey] for pubkey, name in names.items()}
+
     async def own_names(self, row: LiveSessionRow, people: Iterable[str]) -> dict[str, str]:
         """The own names of those of `people` who belong to the session and have one.
 

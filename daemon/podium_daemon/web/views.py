@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 
 from podium_daemon.runtime.outcomes import Slug
 from podium_daemon.services.attendance.participation import Participation
@@ -36,14 +36,14 @@ class Views(PageLinks):
         introduce: Callable[[Pubkey], Introduction],
         load_names: Callable[[Iterable[Pubkey]], Awaitable[None]],
         doors: Callable[[], int],
-        participation: Callable[[LiveSessionRow, Pubkey], Awaitable[Participation | None]],
+        participation: Callable[[LiveSessionRow, Collection[Pubkey]], Awaitable[Mapping[Pubkey, Participation]]],
         service: Pubkey | None = None,
         guests: Callable[[], GuestPolicy] = lambda: GuestPolicy.INVITED,
     ) -> None:
         """Join what the views are made of.
 
         `introduce` gives a person's names, those of participants once `load_names` was awaited for them; `doors`:
-        seconds before the start at which a session can be entered; `participation` tells what a person's attendance
+        seconds before the start at which a session can be entered; `participation` tells what people's attendance
         consists of, once the session has ended; `guests`: who may come without a signer where a
         session does not say.
         """

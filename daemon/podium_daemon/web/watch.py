@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import hashlib
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
+from itertools import islice
 from typing import Final, TypeAlias
 
-from podium_daemon.runtime.outcomes import Slug
+from pydantic import BaseModel
+
+from podium_daemon.runtime.connections import count_down
 from podium_daemon.runtime.tasks import Watched
+from podium_daemon.web.channels import Channel, Subscriber, View
 from podium_daemon.web.login import Caller
-from podium_daemon.web.problems import Problem
+from podium_daemon.web.person_names import beside_loop
 from podium_daemon.web.question_views import both_views
+from podium_daemon.web.stream_places import MAX_STREAMS, StreamPlaces
 from podium_daemon.web.views import Views, leads
 from podium_protocol.events import Pubkey
 from podium_storage.changes import Batch, ChangeSubscription
+from podium_storage.slices import in_slices
 from podium_storage.store import Store
 from podium_storage.table.models import (
     AttendanceRow,
@@ -34,14 +39,12 @@ from podium_storage.table.models import (
 )
 from podium_storage.table.schema import QUESTION_VOTES
 
-MAX_STREAMS: Final = 2_000  # each is an open connection; beyond that a page asks again after a while
-_OF_CONNECTIONS: Final = 0.75  # streams at most, so that plain calls find a connection too
-_OF_ANYBODY: Final = 0.5  # of the streams; the rest is for people who signed in
-_OF_SIGNED: Final = 0.9  # the rest is for instructors and co-hosts
-MAX_OF_ONE_KEY: Final = 12  # a person's tabs and devices
 RETRY_SECONDS: Final = 2.0  # until news that could not be sent is tried again
 SETTLE_SECONDS: Final = 0.25  # thousands answer at once: changes within this time are sent together
+STREAM_SECONDS: Final = 0.0005  # more for each stream, which take 0.1 ms each: while all answer, the rest is for others
 VOTE_SECONDS: Final = 1.0  # after votes: the list of questions goes to all, so one for each vote would be quadratic
+_READ_AT_ONCE: Final = 100  # people whose own rows are read together
+_WOKEN_AT_ONCE: Final = 25  # streams, some 0.1 ms of the event loop each
 _TELLING: Final = "telling open pages what changed"
 
 _OfAPerson: TypeAlias = (
@@ -58,39 +61,6 @@ _OfAPerson: TypeAlias = (
 _OfASession: TypeAlias = LiveSessionRow | RoomControlsRow | _OfAPerson
 
 
-class Channel:
-    """One watched session. `text` is its public view as JSON, `digest` stands for it; None once it is gone.
-
-    `questions` are the views of instructor and co-hosts (True) and of all others, as JSON with a digest.
-    """
-
-    def __init__(self) -> None:
-        self.listeners: set[Subscriber] = set()
-        self.row: LiveSessionRow | None = None
-        self.text: str | None = None
-        self.digest = ""
-        self.questions: dict[bool, tuple[str, str]] = {}
-        self.reading = asyncio.Lock()
-
-
-class Subscriber:
-    """One stream: notified when the session's public view or a row of its person changed, or, if leading, any row."""
-
-    def __init__(self, topic: Channel, viewer: Caller | None, bell: asyncio.Event) -> None:
-        self.topic = topic
-        self.viewer = viewer
-        self.own_changed = True
-        self.changed: set[str] = set()
-        self.changed_all = True
-        self.closed = False
-        self.signed_out = False
-        self._bell = bell
-
-    def notify(self) -> None:
-        """Tell the stream that there is news."""
-        self._bell.set()
-
-
 class StreamHub:
     """Reads the change feed while there are streams."""
 
@@ -98,37 +68,11 @@ class StreamHub:
         """`connections`: how many the server takes at once; streams are a part of them."""
         self._store = store
         self._views = views
-        self._connections = connections
         self._topics: dict[str, Channel] = {}
-        self._streams: Counter[Pubkey | None] = Counter()
-        self._closed = False
+        self.places = StreamPlaces(connections)
         self.tasks = Watched("web")
         self._changes: ChangeSubscription | None = None
         self._running: asyncio.Task[None] | None = None
-
-    @property
-    def streams(self) -> int:
-        """The number of open streams."""
-        return self._streams.total()
-
-    @contextmanager
-    def take_place(self, viewer: Caller | None, *, leading: bool = False) -> Iterator[None]:
-        """Count one stream, however many sessions it follows: else some browsers of one address took all places.
-
-        `leading`: the viewer leads a session of it.
-
-        Raises:
-            Problem: 503, too many streams are open.
-        """
-        pubkey = viewer.pubkey if viewer else None
-        if self._closed or self._is_full(pubkey, leading=leading):
-            detail = "too many pages are listening"
-            raise Problem(Slug.TOO_MANY_STREAMS, detail, "Close other tabs, or try again later.")
-        self._streams[pubkey] += 1
-        try:
-            yield
-        finally:
-            self._streams -= Counter({pubkey: 1})
 
     @contextmanager
     def listen(
@@ -138,20 +82,17 @@ class StreamHub:
         topic = self._topics.setdefault(session_address, Channel())
         listener = Subscriber(topic, viewer, bell or asyncio.Event())
         topic.listeners.add(listener)
+        if viewer is not None:
+            topic.people[viewer.pubkey] += 1
         self._start()
         try:
             yield listener
         finally:
             topic.listeners.discard(listener)
+            if viewer is not None:
+                count_down(topic.people, viewer.pubkey)
+                topic.forget_the_gone((viewer.pubkey,))
             self._clear(session_address, topic)
-
-    def _is_full(self, pubkey: Pubkey | None, *, leading: bool) -> bool:
-        if pubkey is not None and self._streams[pubkey] >= MAX_OF_ONE_KEY:
-            return True
-        places = min(MAX_STREAMS, int(self._connections() * _OF_CONNECTIONS))
-        if pubkey is None and self._streams[None] >= places * _OF_ANYBODY:
-            return True
-        return self.streams >= places * (1 if leading else _OF_SIGNED)
 
     async def current(self, session_address: str, topic: Channel) -> None:
         """Read the session if no stream has yet: a thousand pages that open at once cost one read."""
@@ -159,6 +100,14 @@ class StreamHub:
             if topic.row is None:
                 await self._read(session_address, topic)
                 await self._read_questions(topic)
+
+    async def own(self, topic: Channel, row: LiveSessionRow, pubkey: Pubkey) -> View:
+        """What is theirs for one who listens; of many who begin to listen at once, one has it read for all."""
+        async with topic.reading:
+            if pubkey not in topic.own:
+                waiting = (one for one in topic.people if one not in topic.own and one != pubkey)
+                await self._read_own(topic, topic.row or row, [pubkey, *islice(waiting, _READ_AT_ONCE - 1)])
+            return topic.own[pubkey]
 
     def refresh(self) -> None:
         """Note a change that is in no table: read the watched sessions again."""
@@ -176,9 +125,9 @@ class StreamHub:
 
     def close(self) -> None:
         """End every stream, and begin no other: the server stops."""
-        self._closed = True
+        self.places.close()
         for topic in self._topics.values():
-            self._end(topic)
+            _end(topic.listeners)
 
     def _start(self) -> None:
         if self._running is None or self._running.done():
@@ -209,77 +158,93 @@ class StreamHub:
                 await asyncio.sleep(RETRY_SECONDS)
             else:
                 self.tasks.trouble.pop(_TELLING, None)
-            await asyncio.sleep(_pause_after(batch))  # only the pace of sending: no rule of a session depends on it
+            # only the pace of sending: no rule of a session depends on it
+            await asyncio.sleep(_pause_after(batch, self.places.taken))
         for topic in list(self._topics.values()):
-            self._end(topic)
+            _end(topic.listeners)
 
     async def _take(self, batch: Batch) -> None:
         touched = _touched(batch)
-        for session_address, topic in list(self._topics.items()):
-            touch = touched.get(session_address)
-            if touch is None and not batch.resync:
+        for session_address in list(self._topics) if batch.resync else touched.keys() & self._topics.keys():
+            if (topic := self._topics.get(session_address)) is None:
                 continue
-            before = topic.digest, topic.questions.get(False)
+            touch = touched.get(session_address) or _Touch()
+            touch.everything = batch.resync
+            before = topic.session, topic.questions.get(False)
             async with topic.reading:
                 await self._read(session_address, topic)
                 asked = {self._store.questions.name, self._store.controls.name}
-                if touch is None or touch.tables & asked or not topic.questions:
+                if touch.everything or touch.tables & asked or not topic.questions:
                     await self._read_questions(topic)
-            if topic.text is None:
-                self._end(topic)
-                continue
-            for listener in topic.listeners:
-                shown = (topic.digest, topic.questions.get(False)) != before
-                _tell(listener, touch or _Touch(), everything=batch.resync, shown=shown)
+            if topic.row is None:
+                await _in_turns(list(topic.listeners), _end)
+            else:
+                touch.shown = (topic.session, topic.questions.get(False)) != before
+                await self._tell(topic, topic.row, touch)
+
+    async def _tell(self, topic: Channel, row: LiveSessionRow, touch: _Touch) -> None:
+        """Wake the streams that have news: of those of people who are touched each once it is read what is theirs."""
+        # not of all on each change of the public view: a thousand people who answer would cause a million reads
+        people = [one for one in topic.people if touch.everything or touch.session or one in touch.people]
+        streams: dict[Pubkey | None, list[Subscriber]] = {None: [], **{one: [] for one in people}}
+        for listener in topic.listeners:
+            of = None if listener.viewer is None else listener.viewer.pubkey
+            streams.get(of, streams[None]).append(listener)
+        await _in_turns(streams[None], partial(_wake, row, touch, ()))
+        async for part in in_slices(people, _READ_AT_ONCE):
+            changed = await self._own_news(topic, row, part)
+            await _in_turns([one for person in part for one in streams[person]], partial(_wake, row, touch, changed))
 
     async def _read(self, session_address: str, topic: Channel) -> None:
         topic.row = await self._store.sessions.where("lessonId").equals(session_address).first()
-        if topic.row is None:
-            topic.text = None
-            return
-        topic.text = (await self._views.sessions.one(topic.row)).model_dump_json(by_alias=True)
-        topic.digest = digest_of(topic.text)
+        topic.session = None if topic.row is None else View.of_model(await self._views.sessions.one(topic.row))
 
     async def _read_questions(self, topic: Channel) -> None:
         if topic.row is None:
             return
         for leading, seen in (await both_views(self._store, topic.row, self._views.people.names_of)).items():
-            text = seen.model_dump_json(by_alias=True)
-            topic.questions[leading] = text, digest_of(text)
+            topic.questions[leading] = await beside_loop(len(seen.questions), partial(View.of_model, seen))
 
-    def _end(self, topic: Channel) -> None:
-        for listener in topic.listeners:
-            listener.closed = True
-            listener.notify()
+    async def _own_news(self, topic: Channel, row: LiveSessionRow, people: Sequence[Pubkey]) -> set[Pubkey]:
+        """Read what is theirs; returns those for whom it changed."""
+        async with topic.reading:
+            before = {pubkey: topic.own.get(pubkey) for pubkey in people}
+            await self._read_own(topic, row, people)
+            return {pubkey for pubkey in people if topic.own.get(pubkey) != before[pubkey]}
+
+    async def _read_own(self, topic: Channel, row: LiveSessionRow, people: Sequence[Pubkey]) -> None:
+        own = await self._views.attendance.own_rows(row, people)
+        topic.own.update(await beside_loop(len(own), partial(_encoded, own)))
+        topic.forget_the_gone(people)
 
 
-def _pause_after(batch: Batch) -> float:
+def _end(listeners: Iterable[Subscriber]) -> None:
+    for listener in listeners:
+        listener.closed = True
+        listener.notify()
+
+
+def _pause_after(batch: Batch, streams: int) -> float:
     has_votes = any(change.table == QUESTION_VOTES.name for change in batch.changes)
-    return VOTE_SECONDS if has_votes else SETTLE_SECONDS
+    return (VOTE_SECONDS if has_votes else SETTLE_SECONDS) + streams * STREAM_SECONDS
 
 
-async def rung_within(bell: asyncio.Event, seconds: float) -> bool:
-    """Wait for news, `seconds` at most."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await bell.wait()
-    rung = bell.is_set()
-    bell.clear()
-    return rung
-
-
-def digest_of(text: str) -> str:
-    """A short name for a text, the same in every run of the daemon."""
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+def _encoded(own: Mapping[Pubkey, BaseModel]) -> dict[Pubkey, View]:
+    return {pubkey: View.of_model(model) for pubkey, model in own.items()}
 
 
 class _Touch:
-    """The changes of one session: in which tables, and whose rows."""
+    """The changes of one session: in which tables, and whose rows; or `everything`, where it is not known.
+
+    `shown`: the public view is another one.
+    """
 
     def __init__(self) -> None:
         self.tables: set[str] = set()
         self.people: set[str] = set()
         self.session = False
+        self.everything = False
+        self.shown = False
 
 
 def _touched(batch: Batch) -> dict[str, _Touch]:
@@ -295,14 +260,18 @@ def _touched(batch: Batch) -> dict[str, _Touch]:
     return touched
 
 
-def _tell(listener: Subscriber, touch: _Touch, *, everything: bool, shown: bool) -> None:
-    assert listener.topic.row is not None, "it was read just now"
-    leading, viewer = leads(listener.topic.row, listener.viewer), listener.viewer
-    # not on each change of the public view: a thousand people who answer would cause a million reads
-    if viewer is not None and (everything or touch.session or viewer.pubkey in touch.people):
-        listener.own_changed = True
-    if leading:
-        listener.changed |= touch.tables
-        listener.changed_all |= everything
-    if shown or leading or listener.own_changed:
-        listener.notify()
+def _wake(row: LiveSessionRow, touch: _Touch, changed: Collection[Pubkey], listeners: Iterable[Subscriber]) -> None:
+    for listener in listeners:
+        leading = leads(row, listener.viewer)
+        listener.own_changed |= listener.viewer is not None and listener.viewer.pubkey in changed
+        if leading:
+            listener.changed |= touch.tables
+            listener.changed_all |= touch.everything
+        if touch.shown or leading or listener.own_changed:
+            listener.notify()
+
+
+async def _in_turns(listeners: Sequence[Subscriber], act: Callable[[Sequence[Subscriber]], None]) -> None:
+    """Wake some streams at a time: each then writes, and other work has its turn in between."""
+    async for part in in_slices(listeners, _WOKEN_AT_ONCE):
+        act(part)

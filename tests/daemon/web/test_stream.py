@@ -7,6 +7,7 @@ import contextlib
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from itertools import pairwise
 from typing import Any
 
 import httpx
@@ -18,6 +19,7 @@ from podium_daemon.web.login import Caller
 from podium_daemon.web.problems import Problem
 from podium_daemon.web.routes import stream
 from podium_daemon.web.routes.stream import USUAL_ROWS
+from podium_daemon.web.stream_places import MAX_OF_ONE_KEY, StreamPlaces
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.rsvp import RsvpStatus
 from podium_protocol.nips import nip98
@@ -125,6 +127,40 @@ async def test_who_signs_is_told_what_is_theirs(here: Site) -> None:
         me = await heard.until("me")
         assert me["rsvp"]["status"] == "tentative"
         assert other.pubkey not in json.dumps(me)
+
+
+async def test_all_tabs_of_a_person_are_told_what_is_theirs(here: Site) -> None:
+    """Each stream of one person has their answer when it changes, and goes on to when another one is closed."""
+    row = await here.here.schedule()
+    person = new_key()
+    async with opened(here, row, person) as first:
+        async with opened(here, row, person) as second:
+            for heard in (first, second):
+                assert (await heard.until("me"))["rsvp"] is None
+            await here.here.answer(person, row)
+            for heard in (first, second):
+                assert (await heard.until("me"))["rsvp"]["status"] == "confirmed"
+        await here.here.answer(person, row, RsvpStatus.DECLINED)
+        assert (await first.until("me"))["rsvp"]["status"] == "declined"
+
+
+async def test_a_change_of_the_session_is_read_once_for_all_who_listen(here: Site) -> None:
+    """What is theirs is read for all who signed in together: ten streams cost no more queries than one."""
+    row, people = await here.here.schedule(), [new_key() for _ in range(10)]
+    for person in people:
+        await here.here.answer(person, row)
+    row, counts = await here.here.row(row.session_address), list[int]()
+    async with AsyncExitStack() as stack:
+        for number, those in enumerate((people[:1], people[1:])):
+            for person in those:
+                await (await stack.enter_async_context(opened(here, row, person))).until("me")
+            async with opened(here, row, people[0]) as heard:
+                await heard.until("me")
+                with reading(here.here.store.database) as reads:
+                    await here.here.store.sessions.put(msgspec.structs.replace(row, title=f"Knots {number}"))
+                    assert (await heard.until("session"))["title"] == f"Knots {number}"
+            counts.append(sum(f'FROM "{here.here.store.rsvps.name}"' in sql for sql, _ in reads.queries))
+    assert counts == [1, 1]
 
 
 async def test_the_instructor_is_told_the_lists(here: Site) -> None:
@@ -298,7 +334,7 @@ async def test_one_person_opens_so_many_streams_and_no_more(here: Site) -> None:
     row = await here.here.schedule()
     person = new_key()
     async with AsyncExitStack() as stack:
-        listening = [await stack.enter_async_context(opened(here, row, person)) for _ in range(watch.MAX_OF_ONE_KEY)]
+        listening = [await stack.enter_async_context(opened(here, row, person)) for _ in range(MAX_OF_ONE_KEY)]
         for heard in listening:
             await heard.next()
         async with opened(here, row, person) as refused:
@@ -311,7 +347,7 @@ async def test_one_person_opens_so_many_streams_and_no_more(here: Site) -> None:
 
 async def test_a_stream_of_many_sessions_takes_one_place(here: Site) -> None:
     """Some browsers of one address that follow all they can leave room for everybody else."""
-    references = [here.views.naddr(await here.here.schedule()) for _ in range(watch.MAX_OF_ONE_KEY)]
+    references = [here.views.naddr(await here.here.schedule()) for _ in range(MAX_OF_ONE_KEY)]
     token = await here.sign_in(new_key())
     async with AsyncExitStack() as stack:
         opening = (opened_together(here, references, token=token) for _ in references)
@@ -359,16 +395,32 @@ async def test_streams_survive_what_nobody_foresaw(here: Site, monkeypatch: pyte
         assert (seen.trouble, seen.faults > 0) == ({}, True)
 
 
-async def test_streams_have_a_share_for_those_who_signed_in_and_for_leaders(here: Site) -> None:
-    """Strangers take half of the places, people who signed in nine of ten, and a leader finds one of the last."""
-    news = watch.StreamHub(here.here.store, here.views, connections=lambda: 27)  # three quarters of them: 20 streams
+async def test_streams_are_woken_a_few_at_a_time(here: Site) -> None:
+    """Between those that are told of a change at once, other work has its turn: a thousand would hold it up."""
+    row = await here.here.schedule()
+    hub, bells = watch.StreamHub(here.here.store, here.views), [asyncio.Event() for _ in range(120)]
+    with ExitStack() as stack:
+        listening = [stack.enter_context(hub.listen(row.session_address, None, bell=bell)) for bell in bells]
+        await hub.current(row.session_address, listening[0].topic)
+        await here.here.answer(new_key(), row)
+        woken = [0]
+        async with asyncio.timeout(WITHIN):
+            while woken[-1] < len(bells):
+                await asyncio.sleep(0)
+                woken.append(sum(bell.is_set() for bell in bells))
+    assert max(after - before for before, after in pairwise(woken)) <= 25
 
-    def fill(stack: ExitStack, places: int, *, signed: bool = False, leading: bool = False) -> int:
+
+def test_streams_have_a_share_for_those_who_signed_in_and_for_leaders() -> None:
+    """Strangers take half of the places, people who signed in nine of ten, and a leader finds one of the last."""
+    places = StreamPlaces(lambda: 27)  # three quarters of them: 20 streams
+
+    def fill(stack: ExitStack, count: int, *, signed: bool = False, leading: bool = False) -> int:
         taken = 0
         with contextlib.suppress(Problem):
-            for taken in range(places):  # noqa: B007  (how many it were is the answer)
+            for taken in range(count):  # noqa: B007  (how many it were is the answer)
                 viewer = Caller(new_key().pubkey) if signed else None
-                stack.enter_context(news.take_place(viewer, leading=leading))
+                stack.enter_context(places.take_place(viewer, leading=leading))
             taken += 1
         return taken
 

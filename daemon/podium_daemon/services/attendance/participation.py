@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Collection, Sequence
 
 import msgspec
 
@@ -13,7 +14,7 @@ from podium_protocol.live.attendance import Span, attend
 from podium_protocol.live.completion import missing_seconds
 from podium_protocol.live.lifecycle import SessionState
 from podium_storage.store import Store
-from podium_storage.table.models import LiveSessionRow
+from podium_storage.table.models import AttendanceRow, IntervalRow, LiveSessionRow, WatchRow
 
 
 class Participation(msgspec.Struct, frozen=True):
@@ -35,28 +36,39 @@ class Participations:
         self._settings = settings
         self._has_engine = has_engine
 
-    async def of(self, session: LiveSessionRow, pubkey: Pubkey) -> Participation | None:
-        """The participation of `pubkey`, also of a person who was absent; None unless the session was held and ended.
+    async def of(self, session: LiveSessionRow, people: Collection[Pubkey]) -> dict[Pubkey, Participation]:
+        """The participation of each of `people`, also of those who were absent; of no one unless it was held and ended.
 
-        While the session lasts, what it asks for in the end is not known.
+        While the session lasts, what it asks for in the end is not known. Three queries, however many people.
         """
-        if session.state != SessionState.ENDED or not session.runs or session.ended_at is None:
-            return None
-        key = [session.session_address, pubkey]
-        attended = await self._store.attendance.where("[lessonId+pubkey]").equals(key).first()
-        watched = await self._store.watches.where("[lessonId+pubkey]").equals(key).to_list()
-        completed = [row.completed_at for row in (attended, *watched) if row is not None]
-        missing = missing_seconds(
-            attended.total_duration if attended is not None else 0,
+        if session.state != SessionState.ENDED or not session.runs or session.ended_at is None or not people:
+            return {}
+        keys = [[session.session_address, pubkey] for pubkey in people]
+        attended = await self._store.attendance.where("[lessonId+pubkey]").any_of(keys).to_list()
+        watched = await self._store.watches.where("[lessonId+pubkey]").any_of(keys).to_list()
+        intervals = defaultdict[str, list[IntervalRow]](list)
+        for one in await self._store.intervals.where("[lessonId+pubkey]").any_of(keys).to_list():
+            intervals[one.pubkey].append(one)
+        seconds = {row.pubkey: row.total_duration for row in attended}
+        completed: list[AttendanceRow | WatchRow] = [*attended, *watched]
+        complete = {row.pubkey for row in completed if row.completed_at is not None}
+        return {
+            pubkey: Participation(
+                self._credited(session, intervals[pubkey], session.ended_at),
+                None if pubkey in complete else self._missing(session, seconds.get(pubkey, 0), session.ended_at),
+            )
+            for pubkey in people
+        }
+
+    def _missing(self, session: LiveSessionRow, attended: int, ended_at: int) -> int:
+        return missing_seconds(
+            attended,
             scheduled_seconds=session.ends_at - session.scheduled_at,
-            actual_seconds=actual_seconds(session, session.ended_at),
+            actual_seconds=actual_seconds(session, ended_at),
             policy=self._settings().completion,
         )
-        is_complete = any(at is not None for at in completed)
-        return Participation(await self._credited(session, key, session.ended_at), None if is_complete else missing)
 
-    async def _credited(self, session: LiveSessionRow, key: list[str], ended_at: int) -> tuple[Span, ...]:
-        rows = await self._store.intervals.where("[lessonId+pubkey]").equals(key).to_list()
+    def _credited(self, session: LiveSessionRow, rows: Sequence[IntervalRow], ended_at: int) -> tuple[Span, ...]:
         if all(row.leave_reason == REMEMBERED for row in rows):
             return ()  # a record that was read back from the relays has the first join and the last leave alone
         seen = attend(

@@ -13,10 +13,11 @@ from typing import Annotated, Final
 import msgspec
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, StringConstraints
+from pydantic import StringConstraints
 
 from podium_daemon.api.base import Model
 from podium_daemon.api.rooms import RoomOut
+from podium_daemon.web.channels import Subscriber, View, rung_within
 from podium_daemon.web.context import Context, InContext
 from podium_daemon.web.login import Caller, OptionalCaller
 from podium_daemon.web.person_names import beside_loop
@@ -24,7 +25,7 @@ from podium_daemon.web.problems import Problem, also
 from podium_daemon.web.question_views import NOTHING
 from podium_daemon.web.routes.rooms import show_room
 from podium_daemon.web.views import leads
-from podium_daemon.web.watch import StreamHub, Subscriber, digest_of, rung_within
+from podium_daemon.web.watch import StreamHub
 from podium_storage.table.models import LiveSessionRow
 
 router = APIRouter(tags=["sessions"])
@@ -37,7 +38,7 @@ USUAL_ROWS: Final = 100  # of one list in one event; the signed reads have all, 
 MAX_ROWS: Final = 1_000  # for programs that ask for more
 _REST: Final = 20  # times as long as a leader's lists took to read
 MAX_REST: Final = 5.0  # seconds
-_NO_QUESTIONS: Final = digest_of(NOTHING.model_dump_json(by_alias=True))  # an empty list is not sent at first
+_NO_QUESTIONS: Final = View.of_model(NOTHING).digest  # an empty list is not sent at first
 
 
 _EVENTS: Final = "session, questions, me; rsvps, reminders, unreachable, named, attendance and room for leaders"
@@ -70,7 +71,7 @@ async def stream_sessions(
     A session that the caller may not see, or that is not there, is one event `refused` with its problem document.
     """
     views: list[_View] = []
-    refused: list[str] = []
+    refused: list[bytes] = []
     for reference in dict.fromkeys(references):
         try:
             row = await context.views.resolve(reference, viewer)
@@ -81,13 +82,13 @@ async def stream_sessions(
     return await _answer(_told(context, request.app.state.watch, views, refused=refused))
 
 
-async def _answer(events: AsyncGenerator[str, None]) -> StreamingResponse:
+async def _answer(events: AsyncGenerator[bytes, None]) -> StreamingResponse:
     first = await anext(events)  # here a refusal can still be the answer's status
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(_joined(first, events), media_type="text/event-stream", headers=headers)
 
 
-async def _joined(first: str, rest: AsyncGenerator[str, None]) -> AsyncGenerator[str, None]:
+async def _joined(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
     try:
         yield first
         async for text in rest:
@@ -97,26 +98,26 @@ async def _joined(first: str, rest: AsyncGenerator[str, None]) -> AsyncGenerator
 
 
 async def _told(
-    context: Context, watch: StreamHub, views: Sequence[_View], refused: Sequence[str] = ()
-) -> AsyncGenerator[str, None]:
+    context: Context, watch: StreamHub, views: Sequence[_View], refused: Sequence[bytes] = ()
+) -> AsyncGenerator[bytes, None]:
     """The texts of one stream. It ends with the first of its sessions that is over for this caller: they ask again."""
     ends_at, bell = context.clock.monotonic() + MAX_SECONDS, asyncio.Event()
     with ExitStack() as stack:
         if views:
-            stack.enter_context(watch.take_place(views[0].viewer, leading=any(view.leading for view in views)))
+            stack.enter_context(watch.places.take_place(views[0].viewer, leading=any(view.leading for view in views)))
         listening = [(view, stack.enter_context(view.listen(watch, bell))) for view in views]
-        yield "".join(["retry: 2000\n\n", *refused])
+        yield b"".join([b"retry: 2000\n\n", *refused])
         for view, listener in listening:
             await watch.current(view.session_address, listener.topic)
         while listening and not _is_any_closed(listening) and context.clock.monotonic() < ends_at:
             for view, listener in listening:
-                for text in await view.news(listener):
-                    yield text
+                if news := await view.news(watch, listener):
+                    yield b"".join(news)
             patience = min(view.patience(listener) for view, listener in listening)
             if not await rung_within(bell, patience):
-                yield ": beat\n\n"
+                yield b": beat\n\n"
         if any(listener.signed_out for _, listener in listening):
-            yield _event("signed-out", "{}")  # so that a page does not come back with a login that has ended
+            yield _event("signed-out", View.of(b"{}"))  # so that a page does not come back with a login that has ended
 
 
 def _is_any_closed(listening: Sequence[tuple[_View, Subscriber]]) -> bool:
@@ -148,21 +149,19 @@ class _View:
     def listen(self, watch: StreamHub, bell: asyncio.Event) -> AbstractContextManager[Subscriber]:
         return watch.listen(self.session_address, self.viewer, bell=bell)
 
-    async def news(self, listener: Subscriber) -> list[str]:
+    async def news(self, watch: StreamHub, listener: Subscriber) -> list[bytes]:
         topic = listener.topic
-        if topic.row is None or topic.text is None or not self._context.views.may_see(topic.row, self.viewer):
+        if topic.row is None or topic.session is None or not self._context.views.may_see(topic.row, self.viewer):
             listener.closed = True  # the session is gone, or is private and this person is no longer invited
             return []
-        news = self._fresh("session", topic.text, topic.digest)
-        news += self._fresh("questions", *topic.questions[leads(topic.row, self.viewer)])
+        news = self._fresh("session", topic.session)
+        news += self._fresh("questions", topic.questions[leads(topic.row, self.viewer)])
         if self.viewer is None:
             return news
         if listener.own_changed:
             listener.own_changed = False
-            news += self._fresh(
-                "me", _json(await self._context.views.attendance.own_rows(topic.row, self.viewer.pubkey))
-            )
-        if leads(topic.row, self.viewer):
+            news += self._fresh("me", await watch.own(topic, topic.row, self.viewer.pubkey))
+        if topic.row is not None and leads(topic.row, self.viewer):
             store = self._context.store
             names = {
                 table.name
@@ -180,7 +179,7 @@ class _View:
 
     async def _paced_lists(
         self, row: LiveSessionRow, viewer: Caller, listener: Subscriber, names: set[str]
-    ) -> list[str]:
+    ) -> list[bytes]:
         """The lists in which something changed; after long ones a rest, so that a flood costs a part of the time."""
         began = self._context.clock.monotonic()
         if began < self._rests_until:
@@ -192,9 +191,9 @@ class _View:
         self._rests_until = ended + min(_REST * (ended - began), MAX_REST)
         return news
 
-    async def _lists(self, row: LiveSessionRow, viewer: Caller, changed: set[str]) -> list[str]:
+    async def _lists(self, row: LiveSessionRow, viewer: Caller, changed: set[str]) -> list[bytes]:
         views, store = self._context.views, self._context.store
-        news: list[str] = []
+        news: list[bytes] = []
         if changed & {store.rsvps.name, store.ledger.name, store.letters.name}:
             part = await views.answers.part(row, offset=0, limit=self._rows)
             news += self._fresh("rsvps", await _listed(part.rsvps, part.total))
@@ -206,38 +205,32 @@ class _View:
         if changed & {store.attendance.name, store.watches.name}:
             news += self._fresh("attendance", await _listed(*await views.attendance.part(row, limit=self._rows)))
         room: RoomOut = await show_room(self._context, viewer, row.session_address)
-        return [*news, *self._fresh("room", _json(room))]
+        return [*news, *self._fresh("room", View.of_model(room))]
 
-    def _fresh(self, name: str, text: str, digest: str | None = None) -> list[str]:
+    def _fresh(self, name: str, view: View) -> list[bytes]:
         """The event, unless the same was sent before."""
-        digest = digest or digest_of(text)
-        if self._sent.get(name) == digest:
+        if self._sent.get(name) == view.digest:
             return []
-        self._sent[name] = digest
-        event_id = digest if name == "session" and not self.reference else None
-        return [_event(f"{name} {self.reference}".rstrip(), text, event_id)]
+        self._sent[name] = view.digest
+        event_id = view.digest if name == "session" and not self.reference else None
+        return [_event(f"{name} {self.reference}".rstrip(), view, event_id)]
 
     def patience(self, listener: Subscriber) -> float:
         return LEADER_SECONDS if listener.topic.row and leads(listener.topic.row, self.viewer) else BEAT_SECONDS
 
 
-def _refusal(reference: str, problem: Problem) -> str:
-    return _event(f"refused {reference}", bytes(problem.response().body).decode())
+def _refusal(reference: str, problem: Problem) -> bytes:
+    return _event(f"refused {reference}", View.of(bytes(problem.response().body)))
 
 
-def _event(name: str, text: str, event_id: str | None = None) -> str:
-    # JSON has no bare line break, so no text of a stranger can end the field and begin another
-    return f"event: {name}\n{f'id: {event_id}{chr(10)}' if event_id else ''}data: {text}\n\n"
+def _event(name: str, view: View, event_id: str | None = None) -> bytes:
+    return f"event: {name}\n{f'id: {event_id}{chr(10)}' if event_id else ''}".encode() + view.data
 
 
-def _json(model: BaseModel) -> str:
-    return model.model_dump_json(by_alias=True)
+async def _listed(rows: Sequence[Model], total: int) -> View:
+    return await beside_loop(len(rows), lambda: _list_view(rows, total))
 
 
-async def _listed(rows: Sequence[Model], total: int) -> str:
-    return await beside_loop(len(rows), lambda: _list_text(rows, total))
-
-
-def _list_text(rows: Sequence[Model], total: int) -> str:
+def _list_view(rows: Sequence[Model], total: int) -> View:
     items = [row.model_dump(by_alias=True) for row in rows]
-    return msgspec.json.encode({"items": items, "total": total}).decode()
+    return View.of(msgspec.json.encode({"items": items, "total": total}))

@@ -43,14 +43,14 @@ async def test_the_stays_and_what_is_missing_are_told_after_the_end() -> None:
         await here.store.intervals.upsert(stays, by="connectionId")
         await here.turn()
         participations = here.parts.attendance.participations
-        assert await participations.of(await here.row(row.session_address), person.pubkey) is None
+        assert await participations.of(await here.row(row.session_address), [person.pubkey]) == {}
         await here.advance(3600)
         await here.lifecycle.end(row.session_address, here.instructor.pubkey)
         await here.turn()
         row = await here.row(row.session_address)
         at = row.runs[0][0]
         expected = Participation((Span(at, at + 240), Span(at + 600, at + 900)), 1800 - 540)
-        assert await participations.of(row, person.pubkey) == expected
+        assert await participations.of(row, [person.pubkey]) == {person.pubkey: expected}
 
 
 async def test_nothing_is_missing_to_those_who_completed() -> None:
@@ -60,15 +60,16 @@ async def test_nothing_is_missing_to_those_who_completed() -> None:
         await here.store.intervals.upsert([_stay(row, person.pubkey, 0, 3000)], by="connectionId")
         await here.turn()
         at = row.scheduled_at
-        participation = await here.parts.attendance.participations.of(row, person.pubkey)
-        assert participation == Participation((Span(at, at + 3000),), None)
+        found = await here.parts.attendance.participations.of(row, [person.pubkey])
+        assert found == {person.pubkey: Participation((Span(at, at + 3000),), None)}
 
 
 async def test_an_early_end_asks_for_half_of_what_took_place() -> None:
     """A person who was absent from a session that was ended after 20 minutes has missed ten."""
     async with world() as here:
         person, row = await here.person(), await _held(here, minutes=20)
-        assert await here.parts.attendance.participations.of(row, person.pubkey) == Participation((), 600)
+        found = await here.parts.attendance.participations.of(row, [person.pubkey])
+        assert found == {person.pubkey: Participation((), 600)}
 
 
 async def test_an_attendance_read_back_from_relays_has_no_stays() -> None:
@@ -77,6 +78,5 @@ async def test_an_attendance_read_back_from_relays_has_no_stays() -> None:
         person, row = await here.person(), await _held(here)
         stay = _stay(row, person.pubkey, 0, 3000, reason="remembered")
         await here.store.intervals.upsert([stay], by="connectionId")
-        participation = await here.parts.attendance.participations.of(row, person.pubkey)
-        assert participation is not None
-        assert participation.intervals == ()
+        found = await here.parts.attendance.participations.of(row, [person.pubkey])
+        assert found[person.pubkey].intervals == ()
