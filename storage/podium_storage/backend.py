@@ -10,6 +10,8 @@ T = TypeVar("T")
 
 Value = int | float | str | bytes | None
 SqlRow = tuple[Value, ...]
+Parameter = Value | bytearray
+"""A value of a statement that is run for many rows: SQLite's driver binds a bytearray sooner than bytes."""
 
 
 class BackendConnection(Protocol):
@@ -25,7 +27,7 @@ class BackendConnection(Protocol):
     async def execute(self, sql: str, parameters: Sequence[Value] = ()) -> int:
         """Run one statement and return the number of rows it changed."""
 
-    async def execute_many(self, sql: str, rows: Iterable[Sequence[Value]]) -> int:
+    async def execute_many(self, sql: str, rows: Iterable[Sequence[Parameter]]) -> int:
         """Run one statement for each row of parameters, in one hop, and return the number of rows changed."""
 
     async def fetch_all(self, sql: str, parameters: Sequence[Value] = ()) -> list[SqlRow]:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Literal, TypeVar
 
-from podium_storage.backend import BackendConnection, SqlRow, Value
+from podium_storage.backend import BackendConnection, Parameter, SqlRow, Value
 from podium_storage.changes import Batch, Change
 from podium_storage.errors import StoreError, TransactionLost, TransactionMisused
 from podium_storage.table.where import Condition
@@ -80,7 +80,7 @@ class Transaction:
         self._check(write=True)
         return await self._guarded(self._connection.execute(sql, parameters))
 
-    async def execute_many(self, sql: str, rows: Iterable[Sequence[Value]]) -> None:
+    async def execute_many(self, sql: str, rows: Iterable[Sequence[Parameter]]) -> None:
         """Run one statement for each row of parameters, in one hop; raises as `execute` does."""
         self._check(write=True)
         await self._guarded(self._connection.execute_many(sql, rows))

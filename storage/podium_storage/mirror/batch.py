@@ -13,7 +13,7 @@ from podium_protocol import kinds
 from podium_protocol.addresses import Address
 from podium_protocol.events import EventId, Pubkey
 from podium_protocol.nips import nip09
-from podium_storage.backend import SqlRow, Value
+from podium_storage.backend import Parameter, SqlRow, Value
 from podium_storage.database import Transaction
 from podium_storage.mirror.fold import MirrorEntry, MirrorFold, Position
 from podium_storage.mirror.queries import id_bytes, indexed_tags, read_entries, tag_range
@@ -59,7 +59,7 @@ INSERT INTO addressFloors (identifier, kind, author, createdAt, eventId) VALUES 
 ON CONFLICT (identifier, kind, author) DO UPDATE SET createdAt = excluded.createdAt, eventId = excluded.eventId"""
 
 _TEXTS: Final = 2_000  # texts interned at a time: some 5 ms of the event loop
-_Row = tuple[Value, ...]
+_Row = tuple[Parameter, ...]
 
 
 class MirrorBatch:
@@ -126,11 +126,11 @@ class MirrorBatch:
 def _lookups(entries: Sequence[MirrorEntry], atoms: Mapping[str, int]) -> Iterator[_Row]:
     for entry in entries:
         event, address, author = entry.event, entry.address, atoms[entry.event.pubkey]
-        yield False, id_bytes(event.id), author, event.kind, None if address is None else address.identifier
+        yield 0, bytearray.fromhex(event.id), author, event.kind, None if address is None else address.identifier
         if event.kind == kinds.DELETION:
             deletion = nip09.read_deletion(event)
-            yield from ((True, id_bytes(event_id), None, None, None) for event_id in deletion.ids)
-            yield from ((True, None, author, area.kind, area.identifier) for area in deletion.addresses)
+            yield from ((1, id_bytes(event_id), None, None, None) for event_id in deletion.ids)
+            yield from ((1, None, author, area.kind, area.identifier) for area in deletion.addresses)
 
 
 def _event_rows(entries: Sequence[MirrorEntry], first: int, atoms: Mapping[str, int]) -> Iterator[_Row]:
@@ -138,8 +138,9 @@ def _event_rows(entries: Sequence[MirrorEntry], first: int, atoms: Mapping[str, 
         event, address = entry.event, entry.address
         identifier = None if address is None else address.identifier
         author = atoms[event.pubkey]
-        json = event.to_json()
-        yield row, id_bytes(event.id), author, event.kind, identifier, event.created_at, entry.expires_at, json
+        # bytearrays: the driver asks for an adapter for each value that is bytes, which takes longer than to bind it
+        event_id, json = bytearray.fromhex(event.id), bytearray(event.to_json())
+        yield row, event_id, author, event.kind, identifier, event.created_at, entry.expires_at, json
 
 
 def _tag_rows(tags: Iterable[Iterable[tuple[str, str]]], first: int, atoms: Mapping[str, int]) -> Iterator[_Row]:

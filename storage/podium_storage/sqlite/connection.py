@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple, Self, TypeVar
 
 import aiosqlite
 
-from podium_storage.backend import BackendConnection, SqlRow, Value, settled
+from podium_storage.backend import BackendConnection, Parameter, SqlRow, Value, settled
 from podium_storage.errors import StoreClosed, TransactionMisused
 from podium_storage.sqlite.dialect import DRIVER_ERRORS, classified
 
@@ -84,7 +84,7 @@ class SqliteConnection:
         """Run one statement and return the number of rows it changed."""
         return await self._run(sql, lambda connection: connection.execute(sql, parameters).rowcount)
 
-    async def execute_many(self, sql: str, rows: Iterable[Sequence[Value]]) -> int:
+    async def execute_many(self, sql: str, rows: Iterable[Sequence[Parameter]]) -> int:
         """Run one statement for each row of parameters and return the number of rows changed."""
         return await self._run(sql, lambda connection: connection.executemany(sql, rows).rowcount)
 

@@ -13,7 +13,7 @@ from podium_protocol import kinds
 from podium_protocol.addresses import Address
 from podium_protocol.events import VerifiedEvent, verify_json
 from podium_protocol.filters import Filter
-from podium_storage.backend import BackendConnection, SqlRow, Value
+from podium_storage.backend import BackendConnection, Parameter, SqlRow, Value
 from podium_storage.changes import ChangeKind
 from podium_storage.database import Transaction
 from podium_storage.errors import StoreDamaged
@@ -41,7 +41,7 @@ class CountingConnection:
         self.statements += 1
         return await self.inner.execute(sql, parameters)
 
-    async def execute_many(self, sql: str, rows: Iterable[Sequence[Value]]) -> int:
+    async def execute_many(self, sql: str, rows: Iterable[Sequence[Parameter]]) -> int:
         self.statements += 1
         return await self.inner.execute_many(sql, rows)
 
