@@ -196,7 +196,7 @@ class Watermarks:
 
 
 MAX_UNOPENED: Final = 100_000
-"""Most wraps remembered that could not be opened; the oldest are dropped, and tried again if they come again."""
+"""Most wraps remembered that could not be opened, or say nothing to us; the oldest are dropped, and may come again."""
 
 _KNOWN: Final = """
 SELECT eventId FROM openedWraps WHERE eventId IN (SELECT value FROM json_each(?1))
@@ -215,7 +215,7 @@ class OpenedWraps:
         self._database = database
 
     async def known(self, ids: Collection[EventId]) -> frozenset[EventId]:
-        """Those of `ids` that were opened, or could not be."""
+        """Those of `ids` that were opened and had their effect, or have none."""
         return await self._database.snapshot(lambda tx: self.known_within(tx, ids))
 
     async def known_within(self, tx: Transaction, ids: Collection[EventId]) -> frozenset[EventId]:
@@ -228,7 +228,10 @@ class OpenedWraps:
         await tx.execute_many(_ADD, ((event_id, now) for event_id in ids))
 
     async def add_unopened(self, ids: Collection[EventId], *, now: int, at_most: int = MAX_UNOPENED) -> None:
-        """Remember wraps that could not be opened, so that they are not decrypted again; keep the newest `at_most`."""
+        """Remember wraps that could not be opened, or say nothing to us, so that they are not decrypted again.
+
+        The newest `at_most` are kept.
+        """
 
         async def scope(tx: Transaction) -> None:
             await tx.execute_many(_ADD_UNOPENED, ((event_id, now) for event_id in ids))

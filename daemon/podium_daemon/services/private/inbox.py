@@ -99,7 +99,10 @@ class PrivateInbox:
             StoreError: nothing was stored; the same rumors can be given again.
         """
         now = int(self._clock.now())
-        items = [item for one in opened if (item := self._item(*one, now)) is not None]
+        found = [(one, self._item(*one, now)) for one in opened]
+        items = [item for _, item in found if item is not None]
+        idle = [wrap_id for (wrap_id, one), item in found if item is None and self._is_idle(one)]
+        await self._opened.add_unopened(idle, now=now)
         if not self._past_is_read:
             self._wait(items, MAX_PAST)
         elif any(item.event.kind == kinds.SESSION for item in items):
@@ -141,6 +144,11 @@ class PrivateInbox:
             self.counts[flaw] += 1
             return None
         return _Waiting(wrap_id, sender, event)
+
+    def _is_idle(self, dropped: nip59.Unwrapped) -> bool:
+        """Whether what was dropped can never have an effect; our own copies may be those of a newer Podium."""
+        is_known_kind = dropped.rumor.kind in (*_BY_PEOPLE, kinds.GENERIC_REPOST)
+        return not is_known_kind and dropped.sender != self._notifications.service
 
     async def _settle(self, items: Sequence[_Waiting], now: int) -> None:
         """Apply items, sessions first, each kind in the order of its own times; the rest waits."""

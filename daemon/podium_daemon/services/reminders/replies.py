@@ -147,13 +147,14 @@ class Replies:
         fresh = [wrap for wrap in wraps if wrap.id not in known and not nip40.is_expired(wrap, now)]
         self.counts["known_or_expired"] += len(wraps) - len(fresh)
         opened = await asyncio.to_thread(_open, fresh, self._secret, now)
-        await self._opened.add_unopened(_hopeless(fresh, opened), now=now)
         pairs = [(wrap.id, one) for wrap, one in zip(fresh, opened, strict=True) if isinstance(one, nip59.Unwrapped)]
-        if rest := [pair for pair in pairs if pair[1].rumor.kind not in _WRITTEN]:
-            await self._others(rest)
-        letters = [
-            letter for pair in zip(fresh, opened, strict=True) if (letter := self._letter(*pair, now)) is not None
-        ]
+        others = {wrap_id: one for wrap_id, one in pairs if one.rumor.kind not in _WRITTEN}
+        found = [self._letter(*pair, now) for pair in zip(fresh, opened, strict=True)]
+        letters = [letter for letter in found if letter is not None]
+        idle = {wrap_id for wrap_id, _ in pairs}.difference(others, (letter.wrap_id for letter in letters))
+        await self._opened.add_unopened([*_hopeless(fresh, opened), *idle], now=now)
+        if others:
+            await self._others(list(others.items()))
         if self.caught_up.is_set():
             await self._judge(letters, now)
             return

@@ -350,6 +350,19 @@ async def test_what_is_no_reply_is_counted_and_changes_nothing() -> None:
         assert here.replies.counts["known_or_expired"] == 3, "what does not open is not decrypted again"
 
 
+@pytest.mark.parametrize("text", ["thanks!", None], ids=["a courtesy", "a kind that is not read"])
+async def test_what_says_nothing_is_not_decrypted_again(text: str | None) -> None:
+    """Readable wraps without an effect cost a decryption once, also for the next daemon: a relay may repeat them."""
+    async with world() as here:
+        person = await invited(here, await here.schedule())
+        rumor = message(here, person, text or "hello", kind=None if text else 1)
+        wrap = wrapped(here, person, rumor)
+        await here.replies.handle_wraps([wrap])
+        restarted = World(here.store, like=here)
+        await restarted.replies.handle_wraps([wrap])
+        assert restarted.replies.counts["known_or_expired"] == 1
+
+
 async def test_many_replies_in_one_batch_are_all_read() -> None:
     """Two hundred and fifty people decline at once; each has one RSVP and nobody is lost between batches."""
     async with world() as here:
