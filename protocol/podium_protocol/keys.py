@@ -1,7 +1,8 @@
 """People's and services' keys. The only module that imports pynostr, and it trusts nothing pynostr parses.
 
 pynostr takes an npub where an nsec belongs and prints the secret on `str(PrivateKey)`; so it is only handed 32 checked
-bytes and asked for the public key. Text forms are read by `nips.nip19`; signatures and ECDH are `schnorr`'s.
+bytes and asked for the public key, once for each key that is kept. Text forms are read by `nips.nip19`; signatures and
+ECDH are `schnorr`'s.
 """
 
 from __future__ import annotations
@@ -23,16 +24,11 @@ class SecretKey:
         """Take 32 secret bytes, from a file or fresh from the caller's random source.
 
         Raises:
-            LocalProtocolError: not 32 bytes, not in 1..n-1, or pynostr derives another public key than libsecp256k1.
+            LocalProtocolError: not 32 bytes, or not in 1..n-1.
         """
-        from pynostr.key import PrivateKey  # it imports an HTTP client, which takes longer than most commands
-
         self._keypair = Keypair(secret)
         self._secret = bytes(secret)
-        derived = PrivateKey(self._secret).public_key.hex()
-        if derived != self._keypair.pubkey.hex():
-            raise LocalProtocolError("pynostr and libsecp256k1 disagree on the public key: do not use this key here")
-        self.pubkey = Pubkey(derived)
+        self.pubkey = Pubkey(self._keypair.pubkey.hex())
 
     @classmethod
     def from_hex(cls, text: str) -> Self:
@@ -45,6 +41,17 @@ class SecretKey:
         if secret is None:
             raise LocalProtocolError("a secret key in hex is exactly 64 lowercase digits")
         return cls(secret)
+
+    def cross_check(self) -> None:
+        """Have the public key derived by another library; for a key that is going to be kept.
+
+        Raises:
+            LocalProtocolError: pynostr derives another one than libsecp256k1.
+        """
+        from pynostr.key import PrivateKey  # with an HTTP client: 5 MB, which no process needs that only has a key
+
+        if PrivateKey(self._secret).public_key.hex() != self.pubkey:
+            raise LocalProtocolError("pynostr and libsecp256k1 disagree on the public key: do not use this key here")
 
     def sign(self, event: UnsignedEvent, aux: bytes) -> SignedEvent:
         """Sign `event` as its author; `aux` is 32 fresh random bytes.

@@ -117,6 +117,16 @@ def test_a_bad_secret_is_refused_and_not_echoed(text: str) -> None:
     assert not leaks("".join(traceback.format_exception(caught.value)))
 
 
+def test_a_key_that_is_kept_is_derived_twice() -> None:
+    """By libsecp256k1 and by pynostr; a key on which they disagree is refused."""
+    key = key_of(1)
+    key.cross_check()
+    key.pubkey = key_of(2).pubkey
+    with pytest.raises(LocalProtocolError, match="disagree") as caught:
+        key.cross_check()
+    assert not leaks(str(caught.value))
+
+
 def test_hex_gives_the_same_key() -> None:
     """And it can be had again on purpose."""
     again = SecretKey.from_hex(SECRET.hex())

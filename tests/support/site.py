@@ -26,7 +26,7 @@ from podium_daemon.config import Config
 from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.runtime.tasks import Watched
 from podium_daemon.services.people.profiles import Introduction
-from podium_daemon.web.calendar_feed import Face
+from podium_daemon.web.calendars import Face
 from podium_daemon.web.context import Context
 from podium_daemon.web.server import WebServer, listen
 from podium_daemon.web.views import Views

@@ -20,7 +20,7 @@ from podium_daemon.runtime import descriptors
 from podium_daemon.runtime.connections import Caps
 from podium_daemon.runtime.tasks import Watched
 from podium_daemon.services.sessions.calling import CallersSessions, NotedAttendance
-from podium_daemon.web.calendar_feed import Face
+from podium_daemon.web.calendars import Face
 from podium_daemon.web.context import Context
 from podium_daemon.web.drafts import Drafts
 from podium_daemon.web.metrics import Counted

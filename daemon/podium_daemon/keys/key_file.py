@@ -207,7 +207,9 @@ def write_key_file(path: Path, secret: SecretKey) -> None:
 
     Raises:
         KeyFileError: the file exists already (it is never overwritten), or the folder cannot be written.
+        LocalProtocolError: two libraries derive different public keys from it.
     """
+    secret.cross_check()
     write_secret_file(path, f"{nip19.encode_nsec(secret)}\n".encode())
 
 

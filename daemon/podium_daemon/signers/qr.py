@@ -6,7 +6,6 @@ from functools import lru_cache
 from typing import Final
 
 import msgspec
-import segno
 
 QUIET_ZONE: Final = 4
 """The width of the light border around the code that the standard asks for, in modules; it is not part of `rows`."""
@@ -25,6 +24,8 @@ class QrCode(msgspec.Struct, frozen=True):
 
 def qr_code(text: str) -> QrCode:
     """Make the code for a text of up to 2,900 bytes, with the lowest error correction: screens do not get dirty."""
+    import segno  # most daemons draw no code for weeks
+
     code = segno.make_qr(text, error="l", boost_error=True)
     return QrCode(tuple("".join("1" if module else "0" for module in row) for row in code.matrix))
 

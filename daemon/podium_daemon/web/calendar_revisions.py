@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from podium_daemon.runtime.clock import Clock
-from podium_daemon.web.calendar_feed import Revision, Written
+from podium_daemon.web.calendars import Revision, Written
 from podium_protocol.events import Pubkey
 from podium_storage.store import BoundTables, Store
 from podium_storage.table.models import CalendarEntryRow

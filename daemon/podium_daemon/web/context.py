@@ -30,7 +30,7 @@ from podium_daemon.services.sessions.lifecycle import Lifecycle
 from podium_daemon.services.sessions.passed_over import PassedOverEvents
 from podium_daemon.signers.instructors import InstructorSigners
 from podium_daemon.signers.page_registry import PageSignerRegistry
-from podium_daemon.web.calendar_feed import Face
+from podium_daemon.web.calendars import Face
 from podium_daemon.web.drafts import Drafts
 from podium_daemon.web.login import Caller, language_asked
 from podium_daemon.web.metrics import Counted, nothing_counted

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from fastapi import FastAPI
 
 from podium_daemon.web import problems
-from podium_daemon.web.calendar_feed import CalendarTokens
+from podium_daemon.web.calendars import CalendarTokens
 from podium_daemon.web.context import Context
 from podium_daemon.web.guard import Guard
 from podium_daemon.web.head_requests import HeadRequests

@@ -291,8 +291,19 @@ def test_help_waits_for_no_http_client() -> None:
 
 def test_the_daemon_imports_no_media_library() -> None:
     """What only a child process, a test or another engine needs takes none of the main process's memory."""
-    heavy = "{'av', 'aiortc', 'numpy', 'livekit', 'nostr_sdk', 'pynostr', 'hypothesis', 'cryptography.x509', 'PIL'}"
+    heavy = "{'av', 'aiortc', 'numpy', 'livekit', 'nostr_sdk', 'hypothesis', 'cryptography.x509', 'PIL'}"
     program = f"import sys, podium_daemon.app.run; print(sorted({heavy} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "[]\n"
+
+
+def test_the_daemon_imports_what_is_rarely_asked_for_when_it_is() -> None:
+    """Calendars, QR codes, and the HTTP client that comes with pynostr, which a process with a key does not need."""
+    heavy = "{'icalendar', 'segno', 'pynostr', 'requests', 'podium_daemon.cli'}"
+    program = (
+        "import sys, podium_daemon.app.run; from podium_protocol.keys import SecretKey; SecretKey(b'1' * 32); "
+        f"print(sorted({heavy} & sys.modules.keys()))"
+    )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout == "[]\n"
 

@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from icalendar import Calendar
 
-from podium_daemon.web.calendar_feed import Entry, Revision, feed, uid_of, write_entries
+from podium_daemon.web.calendar_feed import feed, uid_of, write_entries
+from podium_daemon.web.calendars import Entry, Revision
 from podium_protocol.times import zone_or_none
 from podium_storage.table.models import LiveSessionRow, RsvpRow
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from podium_daemon.web.calendar_feed import Revision, Written
 from podium_daemon.web.calendar_revisions import CalendarRevisions
+from podium_daemon.web.calendars import Revision, Written
 from podium_protocol.events import Pubkey
 from tests.support.world import World, world
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from podium_daemon.web.calendar_feed import CalendarTokens
+from podium_daemon.web.calendars import CalendarTokens
 from podium_storage.store import Store
 from tests.support.world import new_key
 

@@ -10,7 +10,7 @@ import pytest_asyncio
 from defusedxml import ElementTree
 
 from podium_daemon.services.people.profiles import Introduction
-from podium_daemon.web.calendar_feed import Face
+from podium_daemon.web.calendars import Face
 from podium_protocol.live.session import Visibility
 from tests.support.site import Site, site
 

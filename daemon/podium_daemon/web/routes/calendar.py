@@ -11,8 +11,8 @@ from fastapi import APIRouter, Depends, Header, Request, Response
 
 from podium_daemon.api.sessions import CalendarOut
 from podium_daemon.runtime.outcomes import Slug
-from podium_daemon.web.calendar_feed import CalendarTokens, Entry, Revision, Written, feed, write_entries
 from podium_daemon.web.calendar_revisions import CalendarRevisions
+from podium_daemon.web.calendars import CalendarTokens, Entry, Revision, Written
 from podium_daemon.web.context import Context, InContext
 from podium_daemon.web.etags import etag_of, has_version
 from podium_daemon.web.login import AnyCaller, Caller, OptionalCaller
@@ -102,10 +102,12 @@ async def show_session_calendar(context: InContext, caller: OptionalCaller, refe
         rsvp = await context.store.rsvps.where("[lessonId+pubkey]").equals([row.session_address, caller.pubkey]).first()
     # no alarms for others: they are reminded by messages, or by the calendar that they subscribe to
     is_guest = caller is not None and not caller.has_key
-    entries = _written(context.views, [(row, rsvp)], context.calendar().alarms if is_guest else ())
+    alarms = context.calendar().alarms if is_guest else ()
+    entries = await asyncio.to_thread(_written, context.views, [(row, rsvp)], alarms)
     # the caller may be any visitor, so no version is stored: each copy counts as newer than the one before
     revision = CalendarRevisions(context.store, context.clock).now()
-    raw = _composed(entries, [revision] * len(entries), context.calendar().name, row.session_address)
+    name, count = context.calendar().name, len(entries)
+    raw = await asyncio.to_thread(_composed, entries, [revision] * count, name, row.session_address)
     headers = {"Cache-Control": "no-store", "Content-Disposition": 'attachment; filename="podium-session.ics"'}
     return Response(raw, media_type=_MEDIA_TYPE, headers=headers)
 
@@ -162,6 +164,10 @@ async def _quiet(context: Context, owner: Pubkey) -> frozenset[str]:
 def _written(
     views: Views, found: Sequence[Found], alarms: tuple[int, ...], quiet: Collection[str] = ()
 ) -> list[Written]:
+    from podium_daemon.web.calendar_feed import (
+        write_entries,
+    )  # a large library, which takes memory once it is asked for
+
     return write_entries(
         Entry(row, rsvp, views.page(row), () if {row.session_address, _EVERY_SESSION} & set(quiet) else alarms)
         for row, rsvp in found
@@ -169,4 +175,6 @@ def _written(
 
 
 def _composed(entries: Sequence[Written], revisions: Sequence[Revision], name: str, owner: str) -> bytes:
+    from podium_daemon.web.calendar_feed import feed
+
     return feed(zip(entries, revisions, strict=True), name=name, owner=owner)

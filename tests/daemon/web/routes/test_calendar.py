@@ -15,7 +15,8 @@ import pytest
 import vobject
 
 from podium_daemon.runtime import logs
-from podium_daemon.web.calendar_feed import Face, uid_of
+from podium_daemon.web.calendar_feed import uid_of
+from podium_daemon.web.calendars import Face
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.rsvp import RsvpStatus
 from podium_storage.table.models import OptOutRow

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from podium_daemon.services.recording.watching import Viewer
-from podium_daemon.web.calendar_feed import Face
+from podium_daemon.web.calendars import Face
 from podium_protocol import kinds
 from podium_protocol.events import Pubkey
 from podium_protocol.keys import SecretKey
