@@ -18,10 +18,10 @@ from podium_protocol import kinds
 from podium_protocol.events import EventId, Pubkey, VerifiedEvent
 from podium_protocol.live import private
 from podium_protocol.live.languages import Language, language_of
+from podium_protocol.live.names import short_npub
 from podium_protocol.live.reminders import LedgerState
 from podium_protocol.live.rsvp import Rsvp, RsvpStatus
 from podium_protocol.live.said import ALL
-from podium_protocol.nips import nip19
 from podium_storage.database import Transaction
 from podium_storage.languages import languages_within
 from podium_storage.logins import revoke_for_session
@@ -149,7 +149,7 @@ class PrivateNotifications:
             page=page if row.withdrawn else link,
             is_personal=bool(personal),
             needs_key=row.e2ee_required,
-            inviter=self._name_of(instructor) or nip19.short_npub(instructor),
+            inviter=self._name_of(instructor) or short_npub(instructor),
             cancelled=row.withdrawn,
             cancel_reason=row.cancel_reason,
             changed=recipient in reached,

@@ -21,7 +21,10 @@ _TAIL: Final = 6
 
 
 def short_npub(pubkey: Pubkey) -> str:
-    """The beginning and the end of the npub (NIP-19), which people compare."""
+    """The beginning and the end of the npub (NIP-19), shown for a person without a name.
+
+    People compare it; it is too short to search for the person by it.
+    """
     npub = encode_npub(pubkey)
     return f"{npub[:_HEAD]}…{npub[-_TAIL:]}"
 

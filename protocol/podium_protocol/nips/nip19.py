@@ -93,12 +93,6 @@ def keys_beginning(npub: str) -> Callable[[Pubkey], bool] | None:
     return lambda pubkey: int(pubkey, 16) >> (256 - count) == bits
 
 
-def short_npub(pubkey: Pubkey) -> str:
-    """The two ends of the npub, shown for a person without a name; too short to search for the person by it."""
-    npub = encode_npub(pubkey)
-    return f"{npub[:10]}…{npub[-6:]}"
-
-
 def encode_nsec(secret: SecretKey) -> str:
     """`nsec1...`: the secret itself, for a person who asked to see or to save it."""
     return bech32.encode("nsec", secret.expose())

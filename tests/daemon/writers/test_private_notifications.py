@@ -7,10 +7,10 @@ import pytest
 from podium_protocol import kinds, tags
 from podium_protocol.events import UnsignedEvent, VerifiedEvent, verify_json
 from podium_protocol.live.attendance_record import read_attendance_record
+from podium_protocol.live.names import short_npub
 from podium_protocol.live.private import read_copy
 from podium_protocol.live.rsvp import RsvpStatus
 from podium_protocol.live.session import Visibility
-from podium_protocol.nips import nip19
 from podium_storage.table.models import OptOutRow
 from tests.support.private import answer, cancelled, edited, guests, opened, replay, scheduled, status_of, taken
 from tests.support.world import OWN_INBOX, Room, World, new_key, signed, world
@@ -79,7 +79,7 @@ async def test_an_invitation_says_who_invites() -> None:
         await scheduled(here, ada)
         await here.turn()
         (invitation,) = opened(here, ada, kinds.PRIVATE_MESSAGE)
-        assert f"{nip19.short_npub(here.instructor.pubkey)} invites you." in invitation.content
+        assert f"{short_npub(here.instructor.pubkey)} invites you." in invitation.content
 
 
 async def test_guests_are_invited_in_words_once() -> None:

@@ -40,9 +40,9 @@ from podium_protocol.live.guests import (
     personal_link_key,
     read_personal_link,
 )
-from podium_protocol.live.names import own_name
+from podium_protocol.live.names import own_name, short_npub
 from podium_protocol.live.session import GuestPolicy
-from podium_protocol.nips import nip19, nip49
+from podium_protocol.nips import nip49
 from podium_storage.database import Transaction
 from podium_storage.guests import given_names, guest_in, guests_for, people_in
 from podium_storage.logins import links_ended_at
@@ -365,7 +365,7 @@ class Guests:
         return named
 
     def _guest_for(self, row: LiveSessionRow, person: Pubkey) -> GuestRow:
-        name = guest_name(self._name_of(person)[:MAX_NAME]) or nip19.short_npub(person)
+        name = guest_name(self._name_of(person)[:MAX_NAME]) or short_npub(person)
         made = self._guest(row, name, BY_LINK).row
         return msgspec.structs.replace(made, link_digest=None, person=person)
 
