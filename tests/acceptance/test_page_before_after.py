@@ -240,6 +240,10 @@ async def test_the_way_in_opens_with_the_doors(house: KeptHouse) -> None:
     assert await join.is_visible() == (time.time() >= opens)
     await join.wait_for(state="visible")
     assert time.time() >= opens - 2, "the clock of the page may be a second off"
+    moved = {"type": "urn:podium:problem:doors-closed", "values": {"opensAt": LATER.scheduled_at}}
+    await page.route("**/join/challenge", lambda route: route.fulfill(status=409, json=moved))
+    await join.click()
+    await seen(page, "The doors open at ")
     closed = await visitor.open(house.url(LATER))
     await seen(closed, "Will you come?")
     assert not await closed.get_by_role("button", name="Join", exact=True).is_visible()

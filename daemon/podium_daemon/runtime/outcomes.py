@@ -155,7 +155,7 @@ class Rejection(msgspec.Struct, frozen=True):
     """The refusal of a call, which changed nothing.
 
     `slug` is stable and for machines, `detail` says what was wrong, `next_step` what the caller can do. `values` are
-    the numbers that `detail` names, for a page that says it in its own words.
+    the numbers that the two name, for a page that says it in its own words.
     """
 
     slug: Slug

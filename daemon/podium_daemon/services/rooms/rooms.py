@@ -214,7 +214,7 @@ class Rooms:
         async with self.door.locks.hold(row.session_address):
             decision = await self.door.decide(row, entry)
             if isinstance(decision, Refuse):
-                return Rejection(slug_of(decision.reason), REFUSE_TEXTS[decision.reason], _when(decision))
+                return _refusal(decision)
             recorded = await self._joining.record_join(row, checked, proof)
         if recorded is not None:
             return recorded
@@ -268,5 +268,8 @@ class Rooms:
         return (await self._names.shown(row, {*self.people.present(row.session_address), pubkey}))[pubkey]
 
 
-def _when(refusal: Refuse) -> str:
-    return f"Come back at {refusal.opens_at} (Unix time)." if refusal.opens_at is not None else ""
+def _refusal(refusal: Refuse) -> Rejection:
+    slug, detail, opens_at = slug_of(refusal.reason), REFUSE_TEXTS[refusal.reason], refusal.opens_at
+    if opens_at is None:
+        return Rejection(slug, detail)
+    return Rejection(slug, detail, f"Come back at {opens_at} (Unix time).", {"opensAt": opens_at})

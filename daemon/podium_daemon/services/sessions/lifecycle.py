@@ -216,7 +216,9 @@ class Lifecycle:
         if blocked is not None:
             why = _NEEDED[trigger] if blocked.reason is BlockReason.WRONG_STATE else _WORDS[blocked.reason]
             detail = f"the session is {row.state}: {why}"
-            return Rejection(slug_of(blocked.reason), detail, "`podium session show` says when it may.")
+            opens = blocked.until if blocked.reason is BlockReason.DOORS_CLOSED else None
+            values = {} if opens is None else {"opensAt": opens}
+            return Rejection(slug_of(blocked.reason), detail, "`podium session show` says when it may.", values)
         if trigger is not Trigger.MANUAL_END and (refused := await self._open(row)):
             return refused
         return await self._moves.move(row, trigger, now)

@@ -582,7 +582,9 @@ class TestObstacles:
         row = await here.here.schedule(starts_in=3600)
         early = await here.join(new_key(), row)
         assert (early.status_code, slug(early)) == (409, "doors-closed")
-        assert str(row.scheduled_at - 900) in early.json()["next"]
+        opens_at = row.scheduled_at - 900
+        assert early.json()["values"] == {"opensAt": opens_at}
+        assert str(opens_at) in early.json()["next"]
         await here.here.advance(3600 - 900)
         page = await here.knock(new_key(), row)
         await waiting(page, "not_started")

@@ -232,7 +232,7 @@ export class SharedStream {
     else if (message.do === "event") this.#give([[message.name, message.data]]);
     else if (message.do === "all" && this.#opening !== null) this.#give(message.events);
     else if (message.do === "refused") {
-      const error = new PodiumError(message.slug, message.detail, message.next);
+      const error = new PodiumError(message.slug, message.detail, message.next, message.values);
       if (this.#opening === null) this.on.state("lost");
       else this.#settle(error);
     }
@@ -307,8 +307,8 @@ export class SharedStream {
  * @param {string} reference
  * @param {Trouble} error
  */
-function refusal(reference, { slug, message, next }) {
-  return { do: "refused", reference, slug, detail: message, next }; // an error loses its fields on the way
+function refusal(reference, { slug, message, next, values }) {
+  return { do: "refused", reference, slug, detail: message, next, values }; // an error loses its fields on the way
 }
 
 /** @param {string} key */

@@ -166,8 +166,8 @@ export class PodiumJoin extends HTMLElement {
 
   /** @param {Trouble} error */
   #failed(error) {
-    const opens = error.slug === "doors-closed" ? /\d{9,}/.exec(error.next ?? "")?.[0] : null;
-    const text = opens ? t("join.doors", { time: inZone(Number(opens), ownZone) }) : describe(error);
+    const { opensAt } = error.values ?? {};
+    const text = typeof opensAt === "number" ? t("join.doors", { time: inZone(opensAt, ownZone) }) : describe(error);
     setText(this.failure, text);
     show(this.failure, true);
   }
