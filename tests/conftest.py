@@ -59,7 +59,10 @@ def pytest_runtest_makereport(
 
 
 def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.Config) -> None:
-    """List how many cases of each family of bad input passed, or were collected."""
+    """Say why tests were run again, and how many cases of each family of bad input passed, or were collected."""
+    for report in terminalreporter.getreports("rerun"):
+        terminalreporter.section(f"first try of {report.nodeid}", sep="_")
+        report.toterminal(terminalreporter._tw)
     if config.getoption("collectonly"):
         found = count(filter(None, map(cases_of, terminalreporter._session.items)))
     else:

@@ -21,7 +21,7 @@ import msgspec
 
 from podium_protocol.keys import SecretKey
 
-START_SECONDS: Final = 25.0
+START_SECONDS: Final = 60.0
 MEETING_URL: Final = "https://meet.example.org/podium-demo"
 
 _CONFIG: Final = """\
