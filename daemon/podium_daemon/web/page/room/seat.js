@@ -29,6 +29,8 @@ const LONGEST_PAUSE = 8000;
 /** States: connecting, waiting, seated, returning; and the last ones: left, ended, removed, replaced, refused, lost. */
 export class Seat {
   /** @type {WebSocket} */ socket;
+  listening = new AbortController(); // to the socket, until the page gives it up
+  over = new AbortController();
   /** @type {number} */ heartbeat;
 
   /**
@@ -80,6 +82,7 @@ export class Seat {
     this.polls = new PollLog(talk);
     this.keyring = media?.keyring ?? null;
     if (this.keyring) this.keyring.send = send;
+    addEventListener("offline", () => this.#abandon(), { signal: this.over.signal });
     this.#open(secret === null ? { type: "hello", token } : { type: "return", secret });
   }
 
@@ -121,9 +124,11 @@ export class Seat {
   /** @param {object} greeting */
   #open(greeting) {
     this.socket = new WebSocket(this.url);
-    this.socket.addEventListener("open", () => this.socket.send(JSON.stringify(greeting)));
-    this.socket.addEventListener("message", (event) => this.#take(event.data));
-    this.socket.addEventListener("close", (event) => this.#closed(event.code));
+    this.listening = new AbortController();
+    const { signal } = this.listening;
+    this.socket.addEventListener("open", () => this.socket.send(JSON.stringify(greeting)), { signal });
+    this.socket.addEventListener("message", (event) => this.#take(event.data), { signal });
+    this.socket.addEventListener("close", (event) => this.#closed(event.code), { signal });
   }
 
   /** @param {string} frame */
@@ -210,6 +215,14 @@ export class Seat {
     this.changed();
   }
 
+  /** The browser has no network: a socket hears of it minutes later, or never. */
+  #abandon() {
+    if (this.state !== "seated" || this.secret === null) return;
+    this.listening.abort();
+    this.socket.close();
+    this.#closed(1006);
+  }
+
   /** @param {number} code */
   #closed(code) {
     clearInterval(this.beating);
@@ -228,9 +241,13 @@ export class Seat {
       return;
     }
     this.#move("returning");
-    setTimeout(() => {
+    const again = () => {
+      clearTimeout(timer);
+      removeEventListener("online", again);
       if (!this.leaving) this.#open({ type: "return", secret: this.secret });
-    }, this.pause);
+    };
+    const timer = setTimeout(again, this.pause);
+    addEventListener("online", again);
     this.pause = Math.min(this.pause * 2, LONGEST_PAUSE);
   }
 
@@ -242,6 +259,7 @@ export class Seat {
   #move(state, reason = null, text = "") {
     if (this.isOver) return; // the first end counts: a socket closes after its last words
     Object.assign(this, { state, reason, text });
+    if (this.isOver) this.over.abort();
     if (this.isOver) this.media?.close();
     if (["waiting", "seated"].includes(state) || this.isOver) this.settle(state);
     this.changed();
