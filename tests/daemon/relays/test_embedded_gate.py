@@ -54,7 +54,9 @@ async def gated(limits: GateLimits = SMALL, data: Path | None = None) -> AsyncIt
 async def client(relay: RelayProcess, address: str | None = None) -> AsyncIterator[ClientConnection]:
     """A connection, through a proxy on this machine if an address is given."""
     headers = {} if address is None else {"X-Forwarded-For": f"198.51.100.1, {address}"}
-    async with connect(relay.url, proxy=None, compression=None, additional_headers=headers, close_timeout=1) as one:
+    async with connect(
+        relay.url, proxy=None, open_timeout=60, compression=None, additional_headers=headers, close_timeout=1
+    ) as one:
         yield one
 
 
@@ -78,7 +80,7 @@ async def serves(relay: RelayProcess, address: str = TOM) -> None:
     event = signed(new_key(), "honest", tags=(("t", "honest"),))
     async with client(relay, address) as one:
         assert (await publish(one, event))[2] is True
-    async with connect(f"ws://127.0.0.1:{relay.inside}", proxy=None, close_timeout=1) as daemon:
+    async with connect(f"ws://127.0.0.1:{relay.inside}", proxy=None, open_timeout=60, close_timeout=1) as daemon:
         await daemon.send(f'["REQ","x",{{"ids":["{event.id}"]}}]')
         assert json.loads(await daemon.recv())[2]["id"] == event.id
 
@@ -232,7 +234,7 @@ async def test_once_the_disk_is_used_up_only_the_daemon_is_stored(tmp_path: Path
         async with client(relay, EVE) as eve:
             answer = await publish(eve, signed(new_key(), "more"))
         assert answer[2:] == [False, "blocked: this relay is full"]
-        async with connect(f"ws://127.0.0.1:{relay.inside}", proxy=None, close_timeout=1) as daemon:
+        async with connect(f"ws://127.0.0.1:{relay.inside}", proxy=None, open_timeout=60, close_timeout=1) as daemon:
             assert (await publish(daemon, signed(new_key(), "ours")))[2] is True
 
 
