@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 from starlette.types import ASGIApp
 
-from podium_daemon.runtime.connections import Caps
+from podium_daemon.runtime.connections import Caps, Proxies
 from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.web.server import DEFAULT_CAPS, WebServer, listen
 
@@ -24,12 +24,17 @@ class Served:
 
 @asynccontextmanager
 async def served(
-    app: ASGIApp, *, caps: Callable[[], Caps] = lambda: DEFAULT_CAPS, drain_seconds: int = 5
+    app: ASGIApp,
+    *,
+    caps: Callable[[], Caps] = lambda: DEFAULT_CAPS,
+    proxies: Proxies | None = None,
+    drain_seconds: int = 5,
 ) -> AsyncIterator[Served]:
     """The application while the block runs."""
     listener = listen("127.0.0.1", 0)
     stop = Stop()
-    running = asyncio.create_task(WebServer(app, listener, caps=caps, drain_seconds=drain_seconds).run(stop))
+    server = WebServer(app, listener, caps=caps, proxies=proxies, drain_seconds=drain_seconds)
+    running = asyncio.create_task(server.run(stop))
     try:
         yield Served(f"127.0.0.1:{listener.getsockname()[1]}", stop, running)
     finally:

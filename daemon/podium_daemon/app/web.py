@@ -17,7 +17,7 @@ from podium_daemon.app.relays import relay_information
 from podium_daemon.conference.service import TrainingCallingIntegration
 from podium_daemon.config import Config
 from podium_daemon.runtime import descriptors
-from podium_daemon.runtime.connections import Caps
+from podium_daemon.runtime.connections import Caps, Proxies
 from podium_daemon.runtime.tasks import Watched
 from podium_daemon.services.sessions.calling import CallersSessions, NotedAttendance
 from podium_daemon.web.calendars import Face
@@ -48,18 +48,24 @@ def build_web(
     """Build the site on all other parts; `missing`: the services that do not run, `watched`: their tasks."""
     caps = connection_caps(parts.core)
     context = build_context(parts, caps=caps, ready=Readiness(parts, missing, watched).trouble, watched=watched)
-    web = serve_context(context, listener, hosts=hosts_of(parts.core.config), caps=caps)
+    proxies = Proxies(parts.core.config.web.trusted_proxies)
+    web = serve_context(context, listener, hosts=hosts_of(parts.core.config), caps=caps, proxies=proxies)
     watched.append(web.site.tasks)
     parts.mirror.profiles.follow(web.site.refresh)
     return web
 
 
 def serve_context(
-    context: Context, listener: socket.socket, *, hosts: Sequence[str], caps: Callable[[], Caps]
+    context: Context,
+    listener: socket.socket,
+    *,
+    hosts: Sequence[str],
+    caps: Callable[[], Caps],
+    proxies: Proxies | None = None,
 ) -> WebParts:
     """Build the site with its server; `hosts`: what a request may be addressed to, beside the public URL's host."""
     site = build_site(context, hosts=hosts)
-    return WebParts(context=context, caps=caps, site=site, server=WebServer(site, listener, caps=caps))
+    return WebParts(context=context, caps=caps, site=site, server=WebServer(site, listener, caps=caps, proxies=proxies))
 
 
 def connection_caps(core: Core) -> Callable[[], Caps]:

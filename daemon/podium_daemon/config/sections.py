@@ -29,6 +29,7 @@ from podium_daemon.config.values import (
     Percent,
     Port,
     PositiveSeconds,
+    ProxyNetwork,
     PublicUrl,
     RelayUrl,
     Seconds,
@@ -325,6 +326,12 @@ class Web(Section):
         description="Further names this server answers to, beside public_url's.",
         json_schema_extra=RESTART,
     )
+    trusted_proxies: Annotated[tuple[ProxyNetwork, ...], FrozenList] = Field(
+        default=("127.0.0.1", "::1"),
+        description="Reverse proxies that say in X-Forwarded-For for whom they speak; limits of one address are then "
+        "that person's. From others the header is not read.",
+        json_schema_extra=RESTART,
+    )
     connections: Connections = Field(
         default=8_192,
         description="Connections at once. Fewer where the system allows fewer open files: a quarter of those, 1024 at "
@@ -332,7 +339,8 @@ class Web(Section):
     )
     connections_per_address: Connections = Field(
         default=512,
-        description="Of one address. Those from this machine itself are not counted so: a proxy speaks for all people.",
+        description="Of one address. Those from this machine itself and from trusted_proxies are not counted so: a "
+        "proxy speaks for all people.",
     )
 
 

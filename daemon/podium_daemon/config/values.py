@@ -141,6 +141,18 @@ def _plain_address(value: object) -> object:
     return value
 
 
+def _proxy_network(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        network = ipaddress.ip_network(value)
+    except ValueError:
+        raise ValueError(f"expected {PROXY_FORM}") from None
+    if not network.prefixlen:  # it would let every caller choose their address
+        raise ValueError(f"expected {PROXY_FORM}, and not of all addresses")
+    return value
+
+
 def _port_range(value: object) -> object:
     if isinstance(value, str) and value:
         found = _PORTS.fullmatch(value)
@@ -220,6 +232,7 @@ RELAY_FORM: Final = "a ws:// or wss:// URL without a user name, such as wss://re
 INSTRUCTOR_FORM: Final = "a public key (npub, nprofile or 64 hex digits) or a NIP-05 name such as ada@example.org"
 NAME_FORM: Final = f"one line of 1 to {_MAX_NAME} characters"
 ADDRESS_FORM: Final = "an IP address, or empty text"
+PROXY_FORM: Final = "an IP address, or a network such as 10.0.0.0/8"
 PORTS_FORM: Final = 'two UDP ports from 1024 to 65535, such as "20000-20999", or empty text'
 SOCKET_FORM: Final = "a ws://, wss://, http:// or https:// URL without a user name, or empty text"
 SERVER_FORM: Final = "an http:// or https:// URL without a user name, or empty text"
@@ -248,6 +261,7 @@ PublicUrl = Annotated[
     str, BeforeValidator(_public_url), Form("http:// or https:// with a host and perhaps a port, or empty text")
 ]
 PlainAddress = Annotated[str, BeforeValidator(_plain_address), Form(ADDRESS_FORM)]
+ProxyNetwork = Annotated[str, BeforeValidator(_proxy_network), Form(PROXY_FORM)]
 PortRange = Annotated[str, BeforeValidator(_port_range), Form(PORTS_FORM)]
 SocketUrl = Annotated[str, BeforeValidator(_socket_url), Form(SOCKET_FORM)]
 ServerUrl = Annotated[str, BeforeValidator(_server_url), Form(SERVER_FORM)]

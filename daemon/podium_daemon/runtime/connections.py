@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 from collections import Counter
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from typing import Final, NamedTuple, TypeVar
 
 import structlog
@@ -35,9 +35,15 @@ class Caps(NamedTuple):
 class Connections:
     """Knows every open connection by its transport."""
 
-    def __init__(self, caps: Callable[[], Caps], clock: Clock | None = None, *, of: str = "web") -> None:
-        """`caps` is asked at each connection, so that a reload counts at once. `of` begins the actions in the log."""
+    def __init__(
+        self, caps: Callable[[], Caps], clock: Clock | None = None, *, of: str = "web", proxies: Proxies | None = None
+    ) -> None:
+        """`caps` is asked at each connection, so that a reload counts at once. `of` begins the actions in the log.
+
+        The connections of `proxies` have no cap of their address: they speak for all people.
+        """
         self.of = of
+        self._proxies = proxies or Proxies(())
         self._caps = caps
         self._clock = clock or SystemClock()
         self._origins: dict[asyncio.BaseTransport, str] = {}
@@ -52,7 +58,7 @@ class Connections:
 
     def has_room_for(self, address: str, coming: int) -> bool:
         """Whether one more from `address` may open, besides `coming` that are about to; idle ones are closed for it."""
-        caps, origin = self._caps(), origin_of(address)
+        caps, origin = self._caps(), self._origin_of(address)
         if origin and self._counts[origin] >= caps.of_an_address and not self._end_one(self._idle_of.get(origin, {})):
             return self._refuse(f"{caps.of_an_address} of one address")
         if len(self) + coming >= caps.in_all and not self._end_one(self._idle):
@@ -61,7 +67,7 @@ class Connections:
 
     def opened(self, transport: asyncio.BaseTransport, address: str) -> None:
         """Note a new connection, which is idle."""
-        origin = origin_of(address)
+        origin = self._origin_of(address)
         self._origins[transport] = origin
         self._counts[origin] += 1
         self.rests(transport)
@@ -90,6 +96,9 @@ class Connections:
         origin = self._origins.pop(transport)
         count_down(self._counts, origin)
 
+    def _origin_of(self, address: str) -> str:
+        return "" if address in self._proxies else origin_of(address)
+
     def _end_one(self, row: dict[asyncio.BaseTransport, None]) -> bool:
         oldest = next(iter(row), None)
         if oldest is None:
@@ -114,16 +123,42 @@ class Connections:
 
 def origin_of(address: str) -> str:
     """The part of an address that is counted as one; empty for this machine's own, where a proxy speaks for all."""
+    ip = _ip_of(address)
+    if ip is None:
+        return address
+    if ip.is_loopback:
+        return ""
+    # RFC 4291, 2.5.4: one customer has a /64 at least, and all of its addresses
+    return str(ip) if isinstance(ip, ipaddress.IPv4Address) else str(ipaddress.ip_network((ip, 64), strict=False))
+
+
+class Proxies:
+    """The reverse proxies that are believed when they say for whom they speak (`X-Forwarded-For`)."""
+
+    def __init__(self, networks: Sequence[str] = ("127.0.0.1", "::1")) -> None:
+        """`networks`: addresses, or networks such as 10.0.0.0/8."""
+        self._networks = [ipaddress.ip_network(one) for one in networks]
+
+    def __contains__(self, address: str) -> bool:
+        ip = _ip_of(address)
+        return ip is not None and any(ip in network for network in self._networks)
+
+    def hosts(self) -> list[str]:
+        """All spellings: a socket that takes IPv6 and IPv4 names IPv4 callers as ::ffff:192.0.2.1."""
+        mapped = (
+            f"::ffff:{network.network_address}/{96 + network.prefixlen}"
+            for network in self._networks
+            if isinstance(network, ipaddress.IPv4Network)
+        )
+        return [*map(str, self._networks), *mapped]
+
+
+def _ip_of(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
         ip = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
-        return address
-    if isinstance(ip, ipaddress.IPv6Address):
-        if ip.ipv4_mapped is None:
-            # RFC 4291, 2.5.4: one customer has a /64 at least, and all of its addresses
-            return "" if ip.is_loopback else str(ipaddress.ip_network((ip, 64), strict=False))
-        ip = ip.ipv4_mapped
-    return "" if ip.is_loopback else str(ip)
+        return None
+    return ip.ipv4_mapped or ip if isinstance(ip, ipaddress.IPv6Address) else ip
 
 
 def count_down(counts: Counter[K], name: K) -> None:

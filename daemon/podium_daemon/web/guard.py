@@ -118,7 +118,7 @@ class Guard:
         if (
             unsafe
             and self._allowances is not None
-            and self._allowances.take_token(address=_origin_of(scope)) is not None
+            and self._allowances.take_token(address=origin_of_caller(scope)) is not None
         ):
             detail = "too many requests that write something came in a short time"
             return Problem(Slug.TOO_MANY, detail, "Wait a minute, then try again.")
@@ -134,7 +134,8 @@ def _aliases_of(public: SplitResult) -> frozenset[str]:
     return frozenset(names - {public.netloc.lower()})
 
 
-def _origin_of(scope: Scope) -> str:
+def origin_of_caller(scope: Scope) -> str:
+    """What a call is counted by: the part of its address that is one, as a trusted proxy named it; "" for none."""
     client = scope.get("client")
     return origin_of(client[0]) if client else ""
 

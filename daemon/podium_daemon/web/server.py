@@ -18,7 +18,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 
 from podium_daemon.api.problems import MEDIA_TYPE
 from podium_daemon.runtime.accepting import Acceptor
-from podium_daemon.runtime.connections import Caps, Connections
+from podium_daemon.runtime.connections import Caps, Connections, Proxies
 from podium_daemon.runtime.outcomes import Slug
 from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.runtime.tasks import wait_for_first
@@ -167,8 +167,11 @@ class WebServer:
         listener: socket.socket,
         *,
         caps: Callable[[], Caps] = lambda: DEFAULT_CAPS,
+        proxies: Proxies | None = None,
         drain_seconds: float = DRAIN_SECONDS,
     ) -> None:
+        """`proxies`: who may say for whom they speak; those of this machine if None."""
+        proxies = Proxies() if proxies is None else proxies
         config = _Config(
             app,
             log_config=None,
@@ -180,9 +183,10 @@ class WebServer:
             ws_max_size=64 * 1024,
             timeout_graceful_shutdown=ceil(drain_seconds) + 1,  # for what goes on although its connection is gone
             lifespan="off",
+            forwarded_allow_ips=proxies.hosts(),  # given, so that no variable of the environment decides
         )
         self._app: object = app  # whether it is `Draining` is checked when the server stops
-        config.connections = self.connections = Connections(caps)
+        config.connections = self.connections = Connections(caps, proxies=proxies)
         config.drain_seconds = drain_seconds
         self._server = _QuietServer(config)
         self._server.listener = listener

@@ -1,4 +1,4 @@
-"""How many streams may be open, and how they are shared out: strangers, people who signed in, leaders."""
+"""How many streams may be open, and how they are shared out: strangers by address, people who signed in, leaders."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from podium_protocol.events import Pubkey
 
 MAX_STREAMS: Final = 2_000  # each is an open connection; beyond that a page asks again after a while
 MAX_OF_ONE_KEY: Final = 12  # a person's tabs and devices
+MAX_OF_ONE_ADDRESS: Final = 200  # of strangers: three classes of sixty behind one router, each browser has one
 _OF_CONNECTIONS: Final = 0.75  # streams at most, so that plain calls find a connection too
 _OF_ANYBODY: Final = 0.5  # of the streams; the rest is for people who signed in
+_OF_ONE_ADDRESS: Final = 0.5  # of those for strangers at most, where there are few
 _OF_SIGNED: Final = 0.9  # the rest is for instructors and co-hosts
 
 
@@ -27,6 +29,7 @@ class StreamPlaces:
         """`connections`: how many the server takes at once; streams are a part of them."""
         self._connections = connections
         self._taken: Counter[Pubkey | None] = Counter()
+        self._strangers: Counter[str] = Counter()
         self._closed = False
 
     @property
@@ -35,10 +38,10 @@ class StreamPlaces:
         return self._taken.total()
 
     @contextmanager
-    def take_place(self, viewer: Caller | None, *, leading: bool = False) -> Iterator[None]:
+    def take_place(self, viewer: Caller | None, *, leading: bool = False, address: str = "") -> Iterator[None]:
         """Count one stream, however many sessions it follows: else some browsers of one address took all places.
 
-        `leading`: the viewer leads a session of it.
+        `leading`: the viewer leads a session of it; `address`: what a stranger is counted by, "" for no limit.
 
         Raises:
             Problem: 503, too many streams are open.
@@ -47,11 +50,17 @@ class StreamPlaces:
         if self._closed or self._is_full(pubkey, leading=leading):
             detail = "too many pages are listening"
             raise Problem(Slug.TOO_MANY_STREAMS, detail, "Close other tabs, or try again later.")
+        counted = "" if viewer else address
+        if counted and self._strangers[counted] >= min(MAX_OF_ONE_ADDRESS, self._of_strangers() * _OF_ONE_ADDRESS):
+            detail = "too many pages of this network are listening without a login"
+            raise Problem(Slug.TOO_MANY_STREAMS, detail, "Sign in, close other tabs, or try again later.")
         self._taken[pubkey] += 1
+        self._strangers[counted] += 1
         try:
             yield
         finally:
             count_down(self._taken, pubkey)
+            count_down(self._strangers, counted)
 
     def close(self) -> None:
         """Let no other stream begin."""
@@ -60,7 +69,12 @@ class StreamPlaces:
     def _is_full(self, pubkey: Pubkey | None, *, leading: bool) -> bool:
         if pubkey is not None and self._taken[pubkey] >= MAX_OF_ONE_KEY:
             return True
-        places = min(MAX_STREAMS, int(self._connections() * _OF_CONNECTIONS))
-        if pubkey is None and self._taken[None] >= places * _OF_ANYBODY:
+        if pubkey is None and self._taken[None] >= self._of_strangers():
             return True
-        return self.taken >= places * (1 if leading else _OF_SIGNED)
+        return self.taken >= self._places() * (1 if leading else _OF_SIGNED)
+
+    def _places(self) -> int:
+        return min(MAX_STREAMS, int(self._connections() * _OF_CONNECTIONS))
+
+    def _of_strangers(self) -> float:
+        return self._places() * _OF_ANYBODY

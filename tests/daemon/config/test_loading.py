@@ -181,6 +181,8 @@ def _relays(count: int, *, dm: int = 100) -> str:
         pytest.param("[web]\nlevel = 1\n", "did you mean logging.level?", id="key of another section"),
         pytest.param("zzzzzz = 1\n", "`podium config show` lists all", id="key unlike any other"),
         pytest.param('[web]\nport = "7448"\n', "web.port: expected a port number from 1 to 65535", id="quoted number"),
+        pytest.param('[web]\ntrusted_proxies = ["proxy"]\n', "or a network such as 10.0.0.0/8", id="named proxy"),
+        pytest.param('[web]\ntrusted_proxies = ["::/0"]\n', "not of all addresses", id="everybody as a proxy"),
         pytest.param("[web]\nport = 70000\n", "got 70000", id="port out of range"),
         pytest.param("[web]\nport = nan\n", "web.port: expected a port number", id="not a number"),
         pytest.param('web = "x"\n', "web: expected a table", id="value for a section"),

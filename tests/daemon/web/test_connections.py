@@ -15,11 +15,13 @@ import httpx
 import pytest
 from starlette.types import Receive, Scope, Send
 from structlog.testing import capture_logs
+from uvicorn.middleware.proxy_headers import _TrustedHosts
 from websockets.asyncio.client import connect
 
 from podium_daemon.runtime import accepting
 from podium_daemon.runtime.accepting import Acceptor
-from podium_daemon.runtime.connections import SAY_AGAIN, Caps, Connections, origin_of
+from podium_daemon.runtime.connections import SAY_AGAIN, Caps, Connections, Proxies, origin_of
+from podium_daemon.web.guard import origin_of_caller
 from tests.support.clock import ManualClock
 from tests.support.served import Served, served
 from tests.support.soon import soon
@@ -64,6 +66,34 @@ def opened(connections: Connections, address: str = "192.0.2.1") -> Wire:
 def test_a_customer_is_one_address(address: str, origin: str) -> None:
     """A /64 counts as one, however IPv4 is written it is the same, and this machine's own is not counted."""
     assert origin_of(address) == origin
+
+
+@pytest.mark.parametrize(
+    ("address", "is_one"),
+    [
+        ("10.1.2.3", True),
+        ("::ffff:10.1.2.3", True),
+        ("192.0.2.7", True),
+        ("2001:db8::1", True),
+        ("192.0.2.8", False),
+        ("11.0.0.1", False),
+        ("", False),
+        ("unix:", False),
+    ],
+)
+def test_the_proxies_that_are_believed(address: str, is_one: bool) -> None:
+    """Those of the configured addresses and networks, however IPv4 is written; uvicorn is told the same ones."""
+    proxies = Proxies(("10.0.0.0/8", "192.0.2.7", "2001:db8::/32"))
+    assert (address in proxies) == is_one
+    assert (address in _TrustedHosts(proxies.hosts())) == is_one
+
+
+def test_a_proxy_has_no_cap_of_its_address() -> None:
+    """All people come through it; who is behind it is counted by what they do."""
+    connections = Connections(lambda: Caps(100, 2), ManualClock(), proxies=Proxies(("10.0.0.0/8",)))
+    for _ in range(5):
+        connections.works(opened(connections, "10.0.0.7"))
+    assert connections.has_room_for("10.0.0.7", 0)
 
 
 def test_at_the_cap_the_connection_idle_for_longest_makes_room() -> None:
@@ -123,6 +153,39 @@ def test_a_closed_connection_leaves_nothing_behind() -> None:
     connections.closed(wire)
     connections.closed(wire)
     assert (len(connections), dict(connections._counts), connections._idle, connections._idle_of) == (0, {}, {}, {})
+
+
+class WhoAsks:
+    """Answers with the address that the caller is counted by."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        await receive()
+        body = origin_of_caller(scope).encode()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": body})
+
+
+@pytest.mark.parametrize(
+    ("proxies", "said", "address"),
+    [
+        (None, "203.0.113.9", "203.0.113.9"),
+        (None, "198.51.100.1, 203.0.113.9", "203.0.113.9"),
+        (None, "2001:db8:1:2::3", "2001:db8:1:2::/64"),
+        (("127.0.0.1", "10.0.0.0/8"), "203.0.113.9, 10.0.0.7", "203.0.113.9"),
+        (("192.0.2.7",), "203.0.113.9", ""),
+        ((), "203.0.113.9", ""),
+    ],
+)
+async def test_only_a_trusted_proxy_says_for_whom_it_speaks(
+    monkeypatch: pytest.MonkeyPatch, proxies: tuple[str, ...] | None, said: str, address: str
+) -> None:
+    """Of a list it is the last address that no trusted proxy has; a variable of the environment decides nothing."""
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", "*")
+    trusted = None if proxies is None else Proxies(proxies)
+    async with served(WhoAsks(), proxies=trusted) as here, httpx.AsyncClient(trust_env=False, timeout=60) as client:
+        answer = await client.get(f"http://{here.place}/", headers={"X-Forwarded-For": said})
+        assert answer.text == address
 
 
 class Echo:

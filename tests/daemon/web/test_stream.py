@@ -14,7 +14,7 @@ import httpx
 import msgspec
 import pytest
 
-from podium_daemon.web import watch
+from podium_daemon.web import stream_places, watch
 from podium_daemon.web.login import Caller
 from podium_daemon.web.problems import Problem
 from podium_daemon.web.routes import stream
@@ -28,6 +28,8 @@ from tests.support.reads import reading
 from tests.support.relays import new_key
 from tests.support.site import WITHIN, Site, site
 from tests.support.soon import soon
+
+A_CLASS = 60
 
 
 @pytest.fixture
@@ -152,8 +154,9 @@ async def test_a_change_of_the_session_is_read_once_for_all_who_listen(here: Sit
     row, counts = await here.here.row(row.session_address), list[int]()
     async with AsyncExitStack() as stack:
         for number, those in enumerate((people[:1], people[1:])):
-            for person in those:
-                await (await stack.enter_async_context(opened(here, row, person))).until("me")
+            listening = [await stack.enter_async_context(opened(here, row, person)) for person in those]
+            for heard in listening:
+                await heard.until("me")
             async with opened(here, row, people[0]) as heard:
                 await heard.until("me")
                 with reading(here.here.store.database) as reads:
@@ -281,12 +284,12 @@ async def test_an_unknown_session_has_no_stream(here: Site) -> None:
 
 @asynccontextmanager
 async def opened_together(
-    here: Site, references: Sequence[str], by: SecretKey | None = None, *, token: str = ""
+    here: Site, references: Sequence[str], by: SecretKey | None = None, *, token: str = "", **headers: str
 ) -> AsyncIterator[Heard]:
     path = "/api/stream?" + "&".join(f"session={one}" for one in references)
     sent = {"Authorization": nip98.write_header(here.login(by, "GET", path))} if by else {}
     sent |= {"Authorization": f"Bearer {token}"} if token else {}
-    async with here.client.stream("GET", here.base + path, headers=sent) as response:
+    async with here.client.stream("GET", here.base + path, headers=sent | headers) as response:
         yield Heard(response)
 
 
@@ -360,6 +363,27 @@ async def test_a_stream_of_many_sessions_takes_one_place(here: Site) -> None:
         assert again.response.status_code == 200
 
 
+async def test_a_class_behind_one_router_follows_seven_sessions_each(
+    here: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sixty strangers of one address have their streams; of one address more are refused, and others are not."""
+    references = [here.views.naddr(await here.here.schedule()) for _ in range(7)]
+    address = {"X-Forwarded-For": "203.0.113.9"}
+    async with AsyncExitStack() as stack:
+        opening = (opened_together(here, references, **address) for _ in range(A_CLASS))
+        listening = [await stack.enter_async_context(one) for one in opening]
+        for heard in listening:
+            assert (await heard.next())[0].startswith("session ")
+        monkeypatch.setattr(stream_places, "MAX_OF_ONE_ADDRESS", A_CLASS)
+        async with opened_together(here, references, **address) as refused:
+            assert refused.response.status_code == 503
+            assert "without a login" in (await refused.response.aread()).decode()
+        async with opened_together(here, references, new_key(), **address) as signed_in:
+            assert signed_in.response.status_code == 200
+        async with opened_together(here, references, **{"X-Forwarded-For": "203.0.113.10"}) as other:
+            assert other.response.status_code == 200
+
+
 async def test_hostile_text_stays_inside_its_field(here: Site) -> None:
     """A title with line breaks and field names is one line of JSON."""
     title = "one\n\nevent: me\ndata: {}\r\rdata: x\u2028"
@@ -431,3 +455,19 @@ def test_streams_have_a_share_for_those_who_signed_in_and_for_leaders() -> None:
         assert fill(stack, 30, signed=True, leading=True) == 2
     with ExitStack() as stack:
         assert fill(stack, 30) == 10
+
+
+@pytest.mark.parametrize(("connections", "share"), [(8_192, 200), (27, 5)])
+def test_strangers_of_one_address_take_a_part_of_the_places(connections: int, share: int) -> None:
+    """They get so many streams, of few places half; the other strangers find theirs, and a closed one makes room."""
+    places = StreamPlaces(lambda: connections)
+    with ExitStack() as stack:
+        for _ in range(share - 1):
+            stack.enter_context(places.take_place(None, address="203.0.113.9"))
+        with places.take_place(None, address="203.0.113.9"), pytest.raises(Problem, match="this network"):
+            stack.enter_context(places.take_place(None, address="203.0.113.9"))
+        stack.enter_context(places.take_place(None, address="203.0.113.9"))
+        for address in ("2001:db8::/64", "", ""):
+            stack.enter_context(places.take_place(None, address=address))
+        assert places.taken == share + 3
+    assert (places.taken, dict(places._strangers)) == (0, {})

@@ -19,10 +19,10 @@ from podium_daemon.api.guests import (
     InviteGuestsIn,
     OpenLinkIn,
 )
-from podium_daemon.runtime.connections import origin_of
 from podium_daemon.runtime.outcomes import Rejection, Slug
 from podium_daemon.services.guests.guests import BY_LINK, LOGIN_SECONDS
 from podium_daemon.web.context import Context, InContext, forbidden, granted
+from podium_daemon.web.guard import origin_of_caller
 from podium_daemon.web.login import AnyCaller, Caller, InLogins, KeyCaller, LoginTokens
 from podium_daemon.web.strict_json import StrictRoute
 from podium_daemon.web.views import leads
@@ -62,7 +62,7 @@ async def enter_as_guest(
 ) -> GuestLoginOut:
     """Come without a Nostr key, by a name, to a session whose `guests` are `anyone`. The service makes a key for it."""
     row = await context.views.resolve(reference)
-    address = origin_of(request.client.host) if request.client is not None else ""
+    address = origin_of_caller(request.scope)
     return await _signed_in(context, logins, row, granted(await context.guests.enter(row, wish.name, address)))
 
 

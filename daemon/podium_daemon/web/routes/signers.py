@@ -15,11 +15,11 @@ from pydantic import Field
 
 from podium_daemon.api.base import EventModel
 from podium_daemon.api.signers import LeftSignerOut, OpenedOut, SignerIn, SignerOut, SigningIn, SigningOut
-from podium_daemon.runtime.connections import origin_of
 from podium_daemon.runtime.outcomes import Slug
 from podium_daemon.signers.page_signer import PageSigner, View
 from podium_daemon.signers.qr import qr_rows
 from podium_daemon.web.context import Context, InContext, granted
+from podium_daemon.web.guard import origin_of_caller
 from podium_daemon.web.login import KeyCaller
 from podium_daemon.web.problems import Problem
 from podium_daemon.web.strict_json import StrictRoute
@@ -59,7 +59,7 @@ Wait = Annotated[int, Query(ge=0, le=LONGEST_WAIT, description="seconds to wait 
 @router.post("/api/signers")
 async def open_signer(context: InContext, request: Request, wish: SignerIn) -> OpenedOut:
     """Connect a remote signer. The connection ends with `DELETE`, after 12 hours without a call, or with the daemon."""
-    address = origin_of(request.client.host) if request.client is not None else ""
+    address = origin_of_caller(request.scope)
     signer, secret = granted(context.signers.open(address, wish.purpose, wish.bunker))
     return OpenedOut(secret=secret, signer=await _shown(signer.view))
 

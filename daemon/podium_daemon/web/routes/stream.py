@@ -19,6 +19,7 @@ from podium_daemon.api.base import Model
 from podium_daemon.api.rooms import RoomOut
 from podium_daemon.web.channels import Subscriber, View, rung_within
 from podium_daemon.web.context import Context, InContext
+from podium_daemon.web.guard import origin_of_caller
 from podium_daemon.web.login import Caller, OptionalCaller
 from podium_daemon.web.person_names import beside_loop
 from podium_daemon.web.problems import Problem, also
@@ -59,7 +60,7 @@ async def stream_session(
     """The session, sent again on each change. `Last-Event-ID` leaves out the view that the caller has already."""
     row = await context.views.resolve(reference, viewer)
     view = _View(context, row, viewer, last_id=request.headers.get("last-event-id", ""), rows=rows)
-    return await _answer(_told(context, request.app.state.watch, [view]))
+    return await _answer(_told(context, request.app.state.watch, [view], origin_of_caller(request.scope)))
 
 
 @router.get("/api/stream", response_class=StreamingResponse, responses=_ANSWER)
@@ -79,7 +80,8 @@ async def stream_sessions(
             refused.append(_refusal(reference, problem))
         else:
             views.append(_View(context, row, viewer, reference=reference))
-    return await _answer(_told(context, request.app.state.watch, views, refused=refused))
+    address = origin_of_caller(request.scope)
+    return await _answer(_told(context, request.app.state.watch, views, address, refused=refused))
 
 
 async def _answer(events: AsyncGenerator[bytes, None]) -> StreamingResponse:
@@ -98,13 +100,14 @@ async def _joined(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncGener
 
 
 async def _told(
-    context: Context, watch: StreamHub, views: Sequence[_View], refused: Sequence[bytes] = ()
+    context: Context, watch: StreamHub, views: Sequence[_View], address: str, *, refused: Sequence[bytes] = ()
 ) -> AsyncGenerator[bytes, None]:
     """The texts of one stream. It ends with the first of its sessions that is over for this caller: they ask again."""
     ends_at, bell = context.clock.monotonic() + MAX_SECONDS, asyncio.Event()
     with ExitStack() as stack:
         if views:
-            stack.enter_context(watch.places.take_place(views[0].viewer, leading=any(view.leading for view in views)))
+            leading = any(view.leading for view in views)
+            stack.enter_context(watch.places.take_place(views[0].viewer, leading=leading, address=address))
         listening = [(view, stack.enter_context(view.listen(watch, bell))) for view in views]
         yield b"".join([b"retry: 2000\n\n", *refused])
         for view, listener in listening:
