@@ -47,6 +47,7 @@ from podium_daemon.relays.relay_state import (
 )
 from podium_daemon.runtime.clock import Clock, SystemClock
 from podium_daemon.runtime.supervisor import Stop
+from podium_daemon.runtime.trust import no_trust, system_trust
 from podium_protocol.errors import InvalidInput
 from podium_protocol.events import SignedEvent
 from podium_protocol.filters import Filter
@@ -110,7 +111,7 @@ class RelayPool:
         self._options = options or ConnectionOptions()
         self._lookup = lookup or SystemLookup()
         self._permitted = tuple(permitted)
-        self._tls = tls or ssl.create_default_context()
+        self._tls = tls
         self._subscriptions: dict[str, _Subscription] = {}
         self._relays = KnownRelays(self._connection, self._clock)
         self._own_url: str | None = None
@@ -303,7 +304,7 @@ class RelayPool:
             relay,
             is_configured=is_configured,
             resolve=self._resolve_configured if is_configured else self._resolve_stranger,
-            tls=self._tls,
+            tls=self._tls or (system_trust() if relay.url.startswith("wss:") else no_trust()),
             sink=self._sink,
             on_eose=self._on_eose,
             signer=self._signer,

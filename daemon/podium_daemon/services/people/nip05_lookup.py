@@ -13,6 +13,7 @@ import httpx
 import msgspec
 
 from podium_daemon.relays.addresses import Lookup, Network, is_public
+from podium_daemon.runtime.trust import system_trust
 from podium_protocol.events import Pubkey, pubkey_or_none
 
 MAX_BYTES: Final = 64 * 1024
@@ -67,7 +68,7 @@ async def _fetched(origin: str, domain: str, local: str, tls: ssl.SSLContext | N
     headers = {"Host": domain, "Accept-Encoding": "identity"}
     async with (
         httpx.AsyncClient(
-            trust_env=False, follow_redirects=False, timeout=2 * WITHIN, verify=tls or ssl.create_default_context()
+            trust_env=False, follow_redirects=False, timeout=2 * WITHIN, verify=tls or system_trust()
         ) as client,
         client.stream(
             "GET",

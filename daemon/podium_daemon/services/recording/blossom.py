@@ -21,6 +21,7 @@ import structlog
 from podium_daemon.relays.addresses import Lookup, Network, is_public
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.runtime.outcomes import Rejection, Slug
+from podium_daemon.runtime.trust import system_trust
 from podium_daemon.services.recording.files import EXTENSION, MadeFile
 from podium_daemon.signers.signer import Signer, SignerUnavailable
 from podium_protocol import blossom
@@ -189,7 +190,7 @@ class BlossomServer:
             trust_env=False,
             follow_redirects=False,
             timeout=_SILENCE,
-            verify=self._tls or ssl.create_default_context(),
+            verify=self._tls or system_trust(),
         )
 
 
