@@ -36,6 +36,10 @@ _SWEEP: Final = """async (withLarge) => {
       if (boxes.some(([, box]) => box.width < 20 || box.height < 20)) flaw("tiny");
       if (grid.some((one, at) => grid.slice(at + 1).some((other) => !apart(one, other)))) flaw("overlap");
       const same = grid.filter((_, at) => !withLarge || at > 0);
+      const own = told.boxes.get("own");
+      const name = ({x, y, width: w, height: h}) => ({x, y: y + h - 36, width: w, height: 36});
+      if (told.isFloating && grid.some((box) => !apart(own, name(box)))) flaw("a name is hidden");
+      if (told.isFloating && grid.some((box) => box.width > 176 && own.width * own.height > 0.5 * box.width * box.height)) flaw("own is large");
       if (new Set(same.map((box) => `${box.width}x${box.height}`)).size > 1) flaw("unequal");
     }
     if (seen.size !== tiles.length) flaws.push(["never shown", width, height, count, tiles.length - seen.size]);

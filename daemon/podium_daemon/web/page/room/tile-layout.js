@@ -11,10 +11,13 @@ const GAP = 8;
 const WIDEST = 16 / 9; // width to height of a tile: a camera's
 const TALLEST = 3 / 4; // on a phone that is held upright
 const NARROW = 4 / 3; // of a strip's tile below what is large
+const NAME = 36; // px at the foot of a tile, where its name stands
+const MENU = 44; // px at its top, where the button of its menu stands
 const LEAST = { width: 88, height: 66 }; // px: a face and the button of its menu
 
 /**
- * The place of each tile that is shown, by its key. `large` stands alone, `speaker` is on every page.
+ * The place of each tile that is shown, by its key. `large` stands alone, `speaker` is on every page. One's own is small in
+ * a grid (`isFloating`): beside the others where there is a place, else over the last one, where it hides no name.
  *
  * @template {Placeable} Tile
  * @param {Tile[]} tiles
@@ -41,13 +44,13 @@ function asGrid(own, rest, { area, speaker, page }) {
   const room = capacity(area);
   const each = Math.max(1, own && rest.length >= room ? room - 1 : room);
   const shown = paged(rest, { each, page, speaker });
-  const small = corner(area);
-  const boxes = grid(Math.max(1, shown.items.length), area);
-  const isFloating = own !== null && shown.items.length > 0 && boxes[0].width >= 2 * small.width && boxes[0].height >= 2 * small.height;
-  const inGrid = isFloating || own === null ? shown.items : [...shown.items, own];
-  const places = grid(inGrid.length, area);
+  const inGrid = own && shown.items.length === 0 ? [own] : shown.items;
+  const boxes = grid(Math.max(1, inGrid.length), area);
+  const isFloating = own !== null && shown.items.length > 0;
+  const free = isFloating ? (freePlace(boxes, area) ?? over(boxes, area)) : null;
+  const places = isFloating && free === null ? grid(inGrid.length + 1, area) : boxes;
   const found = new Map(inGrid.map((tile, index) => [tile.key, places[index]]));
-  if (isFloating && own) found.set(own.key, small);
+  if (isFloating && own) found.set(own.key, free ?? within(places[inGrid.length], area));
   return { boxes: found, large: null, pages: shown.pages, page: shown.page, isFloating };
 }
 
@@ -127,12 +130,66 @@ export function capacity({ width, height }) {
   return clamp(columns * rows, 1, MOST);
 }
 
-/** @param {{ width: number, height: number }} area */
-function corner({ width, height }) {
-  const upright = height > width;
-  const size = clamp(Math.min(width, height) * 0.26, LEAST.width, 220);
-  const tile = upright ? { width: size, height: size / TALLEST } : { width: size, height: size / WIDEST };
-  return rounded({ x: width - tile.width - GAP, y: height - tile.height - GAP, ...tile });
+/**
+ * One's own tile where the grid leaves a place: at the end of its last row, or below it.
+ *
+ * @param {Box[]} boxes
+ * @param {{ width: number, height: number }} area
+ * @returns {Box | null}
+ */
+function freePlace(boxes, area) {
+  const last = boxes[boxes.length - 1];
+  const end = { x: last.x + last.width, y: last.y + last.height };
+  const half = halfOf(last);
+  const right = small(area, { width: Math.min(half, area.width - end.x - GAP), height: last.height });
+  if (right !== null) return rounded({ x: area.width - right.width, y: end.y - right.height, ...right });
+  const below = small(area, { width: Math.min(half, end.x), height: area.height - end.y - GAP });
+  return below && rounded({ x: end.x - below.width, y: area.height - below.height, ...below });
+}
+
+/**
+ * One's own tile over the last one, between its menu and its name.
+ *
+ * @param {Box[]} boxes
+ * @param {{ width: number, height: number }} area
+ * @returns {Box | null}
+ */
+function over(boxes, area) {
+  const last = boxes[boxes.length - 1];
+  const own = small(area, { width: last.width / 2, height: Math.min(last.height / 2, last.height - MENU - NAME) });
+  return own && rounded({ x: last.x + last.width - own.width - GAP, y: last.y + last.height - NAME - own.height, ...own });
+}
+
+/**
+ * One's own tile in a place of its own, which is larger.
+ *
+ * @param {Box} place
+ * @param {{ width: number, height: number }} area
+ * @returns {Box}
+ */
+function within(place, area) {
+  const own = small(area, { width: Math.min(halfOf(place), place.width), height: place.height }) ?? place;
+  return rounded({ x: place.x + place.width - own.width, y: place.y + place.height - own.height, width: own.width, height: own.height });
+}
+
+/** @param {Box} box */
+function halfOf({ width }) {
+  return Math.max(LEAST.width, width / 2);
+}
+
+/**
+ * The size of one's own tile where there is so much place; null: too little.
+ *
+ * @param {{ width: number, height: number }} area
+ * @param {{ width: number, height: number }} most
+ */
+function small({ width, height }, most) {
+  const wish = clamp(Math.min(width, height) * 0.26, LEAST.width, 220);
+  for (const ratio of height > width ? [TALLEST, WIDEST] : [WIDEST]) {
+    const size = Math.min(wish, most.width, most.height * ratio);
+    if (size >= LEAST.width) return { width: size, height: size / ratio };
+  }
+  return null;
 }
 
 /**
