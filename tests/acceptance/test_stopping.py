@@ -8,15 +8,19 @@ import os
 import signal
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from base64 import b64encode
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, closing
+from hashlib import sha256
 from pathlib import Path
 
 import httpx
 import pytest
 
+from tests.support.faults import check_database
 from tests.support.installed import Daemon, Site, free_port
 from tests.support.outsiders import Outsider, outsiders, send
+from tests.support.processes import Orphans, adopting
 from tests.support.relays import running_relay
 from tests.support.scripted_relay import Talk, scripted_relay
 from tests.support.until import until
@@ -46,6 +50,13 @@ async def _site(folder: Path, *relays: str, **settings: object) -> Site:
 
 
 Phase = Callable[[Path], AsyncIterator[Daemon]]
+
+
+@pytest.fixture
+def adopted() -> Iterator[None]:
+    """What outlives the daemon becomes a child of this process."""
+    with adopting():
+        yield
 
 
 @asynccontextmanager
@@ -84,17 +95,28 @@ async def _with_an_embedded_relay(folder: Path) -> AsyncIterator[Daemon]:
 
 @asynccontextmanager
 async def _while_a_post_is_slow(folder: Path) -> AsyncIterator[Daemon]:
-    async with running_relay() as relay:
-        site = await _site(folder, relay.url)
+    """The head is that of a call by a person who may make it: the daemon waits for the body."""
+    body = b'{"title": "Knots", "startsAt": 1}'
+    async with running_relay() as relay, outsiders(relay.url, 1) as (instructor,):
+        site = await _site(folder, relay.url, instructors__allow=[instructor.npub])
         async with site.running() as daemon:
-            _, writer = await asyncio.open_connection("127.0.0.1", site.port)
-            head = f"POST /api/events HTTP/1.1\r\nHost: 127.0.0.1:{site.port}\r\nContent-Type: application/json\r\n"
-            writer.write(f"{head}Content-Length: 1000\r\n\r\n{{".encode())
+            url = f"{site.base}/api/sessions/draft"
+            proof = instructor.sign(27235, [["u", url], ["method", "POST"], ["payload", sha256(body).hexdigest()]])
+            reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
+            head = (
+                f"POST /api/sessions/draft HTTP/1.1\r\nHost: 127.0.0.1:{site.port}\r\n"
+                f"Content-Type: application/json\r\n"
+                f"Authorization: Nostr {b64encode(json.dumps(proof).encode()).decode()}\r\n"
+                f"Content-Length: {len(body)}\r\n\r\n"
+            )
+            writer.write(head.encode() + body[:1])
             await writer.drain()
             # answered in the order in which they came: the slow one is known by then
             assert await _status_of(f"{site.base}/healthz") == httpx.codes.OK
             yield daemon
+            assert await reader.read() == b"", "it was refused before its body was waited for"
             writer.close()
+        assert "web.cut_off" in site.texts()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -131,14 +153,18 @@ async def test_a_signal_while_it_starts_or_migrates_ends_it(tmp_path: Path, numb
         (_with_an_embedded_relay, signal.SIGINT),
     ],
 )
+@pytest.mark.usefixtures("adopted")
 async def test_one_signal_drains(tmp_path: Path, phase: Phase, number: signal.Signals) -> None:
-    """SIGTERM and Ctrl-C end the daemon with 0, and another one may start at once.
+    """SIGTERM and Ctrl-C end the daemon with 0, without a process that is left, and another one may start at once.
 
     Within ten seconds: after those its own watchdog would end it with 1.
     """
     async with phase(tmp_path) as daemon:
+        orphans = Orphans()
         daemon.signal(number)
         assert await daemon.ended() == 0
+        assert orphans.running() == []
+        check_database(tmp_path / "state")
         log = (tmp_path / "daemon.log").read_text()
         assert f'"why": "{number.name}"' in log
         assert "Traceback" not in log

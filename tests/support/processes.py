@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import ctypes
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import pytest
 
-_WITHIN = 60.0
+_WITHIN: Final = 60.0
+_SET_CHILD_SUBREAPER: Final = 36  # of prctl(2)
 
 
 def children_of(pid: int) -> set[int]:
@@ -18,10 +23,14 @@ def children_of(pid: int) -> set[int]:
     return {int(child) for one in lists for child in _text(one).split()}
 
 
-def descendants_of(pid: int) -> set[int]:
-    """Its children, and theirs."""
-    children = children_of(pid)
-    return children.union(*(descendants_of(child) for child in children))
+def command_of(pid: int) -> str:
+    """Its command line."""
+    return _text(Path(f"/proc/{pid}/cmdline")).replace("\0", " ")
+
+
+def runs(pid: int, module: str) -> bool:
+    """Whether one of its children runs a module."""
+    return any(module in command_of(child) for child in children_of(pid))
 
 
 def first_python(does: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,3 +69,31 @@ def _text(file: Path) -> str:
         return file.read_text()
     except (FileNotFoundError, ProcessLookupError):  # the thread or the process has just ended
         return ""
+
+
+class Orphans:
+    """What is left of a process's children once it has ended: they become ours, and are ended."""
+
+    def __init__(self) -> None:
+        self._before = children_of(os.getpid())
+
+    def running(self) -> list[str]:
+        """The command lines of those that run. All that ended are taken note of, so that none stays a zombie."""
+        found = []
+        for pid in children_of(os.getpid()) - self._before:
+            with contextlib.suppress(ChildProcessError):
+                ended, _ = os.waitpid(pid, os.WNOHANG)
+                if ended == 0:
+                    found.append(command_of(pid))
+        return found
+
+
+@contextlib.contextmanager
+def adopting() -> Iterator[None]:
+    """Be the parent of every process below us whose own parent ends, instead of the machine's first process."""
+    library = ctypes.CDLL(None, use_errno=True)
+    assert library.prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0, os.strerror(ctypes.get_errno())
+    try:
+        yield
+    finally:
+        library.prctl(_SET_CHILD_SUBREAPER, 0, 0, 0, 0)

@@ -27,7 +27,7 @@ from podium_protocol.errors import PodiumError
 
 _PIECE: Final = 64 * 1024  # bytes: some hundred events, which share what a step costs; `Framing` bounds the frames
 _PIECE_OF_HANDSHAKE: Final = 1024
-_CLOSE_WITHIN: Final = 2.0  # seconds
+_CLOSE_WITHIN: Final = 1.0  # seconds
 _MAX_WORDS: Final = 200  # characters of a relay's own that go into an error
 _USER_AGENT: Final = "podium"
 _END_OF_HEAD: Final = b"\r\n\r\n"
@@ -122,7 +122,7 @@ class WebSocket:
             raise SocketLost(_words_of(error)) from None
 
     async def close(self) -> None:
-        """Send a close frame, wait two seconds at most for the relay's, and end the connection. Never raises."""
+        """Send a close frame, wait a second at most for the relay's, and end the connection. Never raises."""
         with contextlib.suppress(OSError, TimeoutError):
             async with asyncio.timeout(_CLOSE_WITHIN):
                 if self._protocol.state is OPEN:

@@ -44,12 +44,20 @@ async def comes(moment: Moment, stop: Stop) -> bool:
 
 
 async def run_reconcile_loop(
-    name: str, turn: Turn, changes: ChangeSubscription, *, clock: Clock, stop: Stop, grace: float = GRACE
+    name: str,
+    turn: Turn,
+    changes: ChangeSubscription,
+    *,
+    clock: Clock,
+    stop: Stop,
+    grace: float = GRACE,
+    once_more: bool = False,
 ) -> None:
     """Run `turn` until `stop`; the first batch says `resync`, and so does the one after a failure.
 
     A turn that is under way for `grace` seconds after the stop is cut off: what it has not written is found by the next
-    start. Its transactions are done whole or not at all.
+    start. Its transactions are done whole or not at all. `once_more`: a turn that was done by then is followed by a
+    last one, on what changed since.
 
     A turn's own writes are in no batch: before it returns, a turn must act on its own writes, or name the time at which
     it will.
@@ -63,15 +71,10 @@ async def run_reconcile_loop(
     batch, in_a_row = _EVERYTHING, 0
     while not stop.is_set():
         try:
-            with changes.leaving_out_own():
-                async with stop.cutting(grace):
-                    due = await turn(batch)
+            due = await _taken(name, turn(batch), changes, stop, grace)
         except StoreDamaged:
             raise
-        except TimeoutError:
-            if not stop.is_set():
-                raise
-            _log.info("a turn was cut off by the stop", action="service.cut_off", service=name)
+        except _CutOff:
             return
         except PodiumError as error:
             _log.warning("a service will try again", action="service.retry", service=name, error=str(error))
@@ -83,6 +86,35 @@ async def run_reconcile_loop(
             _log.warning("a service is never done, and is slowed", action="service.busy", service=name)
         taken, rested = await _next_batch(changes, due, hurries=in_a_row < BURST, clock=clock, stop=stop)
         batch, in_a_row = taken or Batch(()), 0 if rested else in_a_row
+    if once_more:
+        rest = changes.take_changes() or Batch(())
+        rest = Batch((*batch.changes, *rest.changes), resync=batch.resync or rest.resync)
+        try:
+            await _taken(name, turn(rest), changes, stop, grace)
+        except StoreDamaged:
+            raise
+        except _CutOff:
+            return
+        except PodiumError as error:
+            _log.warning("a service left work behind", action="service.left_behind", service=name, error=str(error))
+
+
+class _CutOff(Exception):
+    """The stop came, and the turn took too long."""
+
+
+async def _taken(
+    name: str, turn: Awaitable[float | None], changes: ChangeSubscription, stop: Stop, grace: float
+) -> float | None:
+    try:
+        with changes.leaving_out_own():
+            async with stop.cutting(grace):
+                return await turn
+    except TimeoutError:
+        if not stop.is_set():
+            raise
+        _log.info("a turn was cut off by the stop", action="service.cut_off", service=name)
+        raise _CutOff from None
 
 
 async def _next_batch(

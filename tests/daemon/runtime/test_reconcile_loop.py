@@ -368,6 +368,50 @@ async def test_a_turn_that_takes_too_long_is_cut_off_by_the_stop() -> None:
     await task
 
 
+async def test_a_last_turn_sees_what_changed_by_the_stop() -> None:
+    """Also what the loop had taken already when the stop came."""
+    worker = Worker(nothing)
+    running = run_reconcile_loop(
+        "worker", worker.turn, worker.changes, clock=worker.clock, stop=worker.stop, once_more=True
+    )
+    task = asyncio.create_task(running)
+    await worker.until_turns(1)
+    await worker.clock.until_sleeping(1)
+    worker.change(1)
+    worker.stop.set()
+    await task
+    first, last = worker.batches
+    assert first.resync
+    assert [change.key for change in last.changes] == [1]
+
+
+@pytest.mark.parametrize("ends", ["too late", "disk full"])
+async def test_a_last_turn_is_cut_off_or_fails_without_a_failure_of_the_service(ends: str) -> None:
+    """What it left is found again by the next start."""
+
+    async def turn(_batch: Batch) -> float | None:
+        if not worker.stop.is_set():
+            return None
+        if ends == "disk full":
+            raise StoreFull("no room")
+        await asyncio.Event().wait()
+        return None
+
+    worker = Worker(turn)
+    running = run_reconcile_loop(
+        *("worker", worker.turn, worker.changes),
+        clock=worker.clock,
+        stop=worker.stop,
+        grace=0.01,
+        once_more=True,
+    )
+    task = asyncio.create_task(running)
+    await worker.until_turns(1)
+    worker.stop.set()
+    await task
+    assert len(worker.batches) == 2
+
+
 async def test_a_time_out_of_a_turns_own_is_no_end() -> None:
     """Only the stop cuts off; another time-out that a turn lets pass is a failure of the service."""
 

@@ -111,7 +111,8 @@ class AttendanceService:
         reader = asyncio.create_task(self._read_events(stop), name="engine events")
         try:
             turns = asyncio.create_task(
-                run_reconcile_loop(self.name, self._turn, changes, clock=self._clock, stop=stop),
+                # once more: the engine tells of those who were there at the stop
+                run_reconcile_loop(self.name, self._turn, changes, clock=self._clock, stop=stop, once_more=True),
                 name="attendance turns",
             )
             await asyncio.wait((reader, turns), return_when=asyncio.FIRST_COMPLETED)
@@ -119,7 +120,6 @@ class AttendanceService:
                 turns.cancel()
                 await reader  # raises what ended it
             await turns
-            await self._turn(changes.take_changes() or Batch(()))  # changes between the last turn and the stop
         finally:
             reader.cancel()
             await asyncio.gather(reader, return_exceptions=True)
