@@ -45,6 +45,9 @@ class BackendConnection(Protocol):
     async def rollback(self) -> None:
         """Undo the transaction if one is open; cannot be cut short by a cancellation."""
 
+    def interrupt(self) -> None:
+        """Break off the statement that runs now, if one does; may be called while another task waits for it."""
+
     async def in_one_hop(self, work: Callable[[BackendConnection], Coroutine[Any, Any, T]]) -> T:
         """Run `work` whole on the connection's thread, with a connection that it may use there.
 

@@ -21,9 +21,9 @@ from podium_daemon.app.web import build_web
 from podium_daemon.config import Config
 from podium_daemon.keys.key_file import locate_key, new_secret, read_key, write_key_file
 from podium_daemon.runtime import logs
-from podium_daemon.runtime.clock import ClockWatch, SystemClock
+from podium_daemon.runtime.clock import Clock, ClockWatch, SystemClock
 from podium_daemon.runtime.state_directory import explained, lock_state_directory, prepare_state_directory
-from podium_daemon.runtime.supervisor import Supervisor, leave_on_signals, stop_on_signals
+from podium_daemon.runtime.supervisor import Supervisor, cancel_on_signals, leave_on_signals, stop_on_signals
 from podium_daemon.signers.signer import LocalSigner
 from podium_daemon.web.server import listen
 from podium_protocol.keys import SecretKey
@@ -88,26 +88,31 @@ def run(config: Config, *, key_option: Path | None = None) -> None:
 
 async def _serve(config: Config, key_option: Path | None) -> None:
     clock = SystemClock()
-    async with AsyncExitStack() as stack:
-        listener = listen(config.web.host, config.web.port)
-        stack.callback(listener.close)
-        signer = LocalSigner(_service_key(config, key_option))
-        store = await stack.enter_async_context(await Store.open(config.database_file))
-        meta = Meta(store.database)
-        await meta.bind_service(signer.pubkey, now=int(clock.now()))
-        since = await meta.created_at() or 0
-        core = Core(current=Current(config), store=store, meta=meta, signer=signer, clock=clock, since=since)
-        daemon = Daemon(core, listener)
-        await daemon.parts.mirror.instructor_list.load()
-        claim = await daemon.parts.mirror.instructor_list.new_claim()
-        supervisor = daemon.supervisor
-        shorten_waits()
-        with stop_on_signals(supervisor):
-            greeting = asyncio.create_task(_greet(config, signer, supervisor, claim))
-            try:
-                await supervisor.run()
-            finally:
-                greeting.cancel()
+    with cancel_on_signals():
+        async with AsyncExitStack() as stack:
+            await _serve_within(stack, config, key_option, clock)
+
+
+async def _serve_within(stack: AsyncExitStack, config: Config, key_option: Path | None, clock: Clock) -> None:
+    listener = listen(config.web.host, config.web.port)
+    stack.callback(listener.close)
+    signer = LocalSigner(_service_key(config, key_option))
+    store = await stack.enter_async_context(await Store.open(config.database_file))
+    meta = Meta(store.database)
+    await meta.bind_service(signer.pubkey, now=int(clock.now()))
+    since = await meta.created_at() or 0
+    core = Core(current=Current(config), store=store, meta=meta, signer=signer, clock=clock, since=since)
+    daemon = Daemon(core, listener)
+    await daemon.parts.mirror.instructor_list.load()
+    claim = await daemon.parts.mirror.instructor_list.new_claim()
+    supervisor = daemon.supervisor
+    shorten_waits()
+    with stop_on_signals(supervisor):
+        greeting = asyncio.create_task(_greet(config, signer, supervisor, claim))
+        try:
+            await supervisor.run()
+        finally:
+            greeting.cancel()
 
 
 class Daemon:

@@ -12,7 +12,7 @@ import contextlib
 import faulthandler
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from itertools import chain
 from types import FrameType
 from typing import Final, Protocol, TypeVar, runtime_checkable
@@ -222,9 +222,10 @@ class _Running:
 
 @contextlib.contextmanager
 def leave_on_signals() -> Iterator[None]:
-    """Let SIGTERM and SIGINT end the process with exit status 0, until `stop_on_signals` takes over.
+    """Let SIGTERM and SIGINT end the process with exit status 0, until an event loop takes over.
 
-    Nothing has begun by then that would have to drain; a migration that is under way is rolled back.
+    Not within one: an exception that a signal handler raises there may come between the start of a thread and the line
+    that remembers it, and the process never ends.
     """
 
     def leave(_number: int, _frame: FrameType | None) -> None:
@@ -239,12 +240,42 @@ def leave_on_signals() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def cancel_on_signals(*, within: float = STOP_WITHIN) -> Iterator[None]:
+    """Let the first SIGTERM or SIGINT cancel the block, which then ends quietly, until `stop_on_signals` takes over.
+
+    Nothing has begun by then that would have to drain; a migration that is under way is rolled back. The second signal
+    and the watchdog are as of `stop_on_signals`.
+    """
+    task = asyncio.current_task()
+    assert task is not None
+    is_over = False
+
+    def cancel(_number: signal.Signals) -> None:
+        nonlocal is_over
+        is_over = True
+        task.cancel()
+
+    with _handling(cancel, within):
+        try:
+            yield
+        except asyncio.CancelledError:
+            if not is_over or task.uncancel():
+                raise
+
+
+@contextlib.contextmanager
 def stop_on_signals(supervisor: Supervisor, *, within: float = STOP_WITHIN) -> Iterator[None]:
     """Let the first SIGTERM or SIGINT drain and the second end the process with exit status 128 + its number.
 
     From the first signal on a watchdog thread ends the process with exit status 1 after `within` seconds, even if the
     event loop is stuck or a service swallows its cancellation, and prints where every thread was.
     """
+    with _handling(lambda number: supervisor.stop(number.name), within):
+        yield
+
+
+@contextlib.contextmanager
+def _handling(act: Callable[[signal.Signals], None], within: float) -> Iterator[None]:
     loop = asyncio.get_running_loop()
 
     def first(number: signal.Signals) -> None:
@@ -253,7 +284,7 @@ def stop_on_signals(supervisor: Supervisor, *, within: float = STOP_WITHIN) -> I
             # not SIG_DFL: the kernel ignores that for a process with id 1, as in a container
             signal.signal(each, _end_at_once)
         faulthandler.dump_traceback_later(within, exit=True, file=_STDERR)
-        supervisor.stop(number.name)
+        act(number)
 
     for each in _SIGNALS:
         loop.add_signal_handler(each, first, each)

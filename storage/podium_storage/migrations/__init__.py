@@ -89,6 +89,7 @@ async def _step(backend: Backend, connection: BackendConnection, migrations: Seq
             await _apply(backend, connection, migration, number)
         await connection.commit()
     except BaseException:
+        connection.interrupt()  # a cancelled step of a large database would go on for as long as its statement takes
         await connection.rollback()
         raise
 

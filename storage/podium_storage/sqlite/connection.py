@@ -109,6 +109,10 @@ class SqliteConnection:
         """Undo the transaction if one is open: some errors have already done so."""
         await self._settle("ROLLBACK", only_if_open=True)
 
+    def interrupt(self) -> None:
+        """Break off the statement that runs now."""
+        self._thread.opened().interrupt()
+
     async def in_one_hop(self, work: Callable[[BackendConnection], Coroutine[Any, Any, T]]) -> T:
         """Run a coroutine that waits for nothing but the connection it is given, whole, on the connection's thread."""
         context = copy_context()

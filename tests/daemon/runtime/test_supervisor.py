@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from podium_daemon.runtime.supervisor import Stop, Supervisor
+from podium_daemon.runtime.supervisor import Stop, Supervisor, cancel_on_signals
 from podium_daemon.runtime.tasks import ServiceFailed
 from tests.support.clock import ManualClock
 
@@ -352,3 +352,41 @@ async def test_a_process_that_cannot_be_stopped_is_ended_by_the_watchdog(mode: s
         assert process.returncode == 1
         assert "Timeout" in err.decode()
         assert "supervised.py" in err.decode() or mode == "deaf"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_while_all_is_built_cancels_it_and_lets_it_close(number: signal.Signals) -> None:
+    """No exception is raised within the event loop: what was opened is closed, and the caller goes on quietly."""
+    log: list[str] = []
+
+    async def build() -> None:
+        with cancel_on_signals(within=60):
+            os.kill(os.getpid(), number)
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await asyncio.sleep(0)
+                log.append("closed")
+        log.append("goes on")
+
+    before = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        await asyncio.create_task(build())
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+    assert log == ["closed", "goes on"]
+
+
+async def test_a_cancellation_without_a_signal_is_passed_on() -> None:
+    """Only a signal's ends quietly."""
+
+    async def build() -> None:
+        with cancel_on_signals():
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(build())
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
