@@ -10,7 +10,22 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
-from benchmarks import fanout, ingest, lookup, many, media, reminded, report, room, start, store, streams, verify, wrap
+from benchmarks import (
+    fanout,
+    floods,
+    ingest,
+    lookup,
+    many,
+    media,
+    reminded,
+    report,
+    room,
+    start,
+    store,
+    streams,
+    verify,
+    wrap,
+)
 from benchmarks.child import ROOT, keep_quiet
 from benchmarks.interleave import Result
 from benchmarks.settings import Settings
@@ -18,6 +33,7 @@ from benchmarks.settings import Settings
 WORKS: Final = {
     "verify": verify.run,
     "ingest": ingest.run,
+    "floods": floods.run,
     "wrap": wrap.run,
     "fan-out": fanout.run,
     "store": store.run,

@@ -15,13 +15,14 @@ import msgspec
 from benchmarks.child import Meter, Run, complete, cpu_seconds_of
 from benchmarks.feed import daemon_parts, running_feed
 from benchmarks.messages import Drafts
-from benchmarks.signed_load import part
+from benchmarks.signed_load import part, wraps_part
 from podium_daemon.relays.incoming import Incoming
 from podium_daemon.relays.pool import PoolRelay, Prepared, RelayPool
 from podium_daemon.relays.publisher import Publisher
 from podium_daemon.relays.relay_state import ConnectionState
 from podium_daemon.runtime.supervisor import Stop
 from podium_protocol import relay_url
+from podium_protocol.keys import SecretKey
 from podium_storage.changes import Change
 from podium_storage.outbox import outbox as outbox_module
 from podium_storage.outbox.values import Delivery, DeliveryState, OutboxItem
@@ -48,6 +49,20 @@ async def reject(relays: list[str], count: int) -> Run:
         with Meter() as meter:
             await feed.read("load", part(0, count))
         run = meter.run(feed.dropped["bad_signature"])
+        workers = sum(map(cpu_seconds_of, feed.judges.pids))
+    return complete(msgspec.structs.replace(run, cpu_seconds=run.cpu_seconds + workers), count)
+
+
+async def open_wraps(relays: list[str], count: int, *, secret: str, outcome: str) -> Run:
+    """Read `count` gift wraps to the key `secret` from each relay; ends when all are found to be `outcome`."""
+    service = SecretKey(bytes.fromhex(secret))
+    async with (
+        _new_store() as store,
+        running_feed(store, relays, with_projections=False, service=service) as feed,
+    ):
+        with Meter() as meter:
+            await feed.read("wraps", wraps_part(service.pubkey, count))
+        run = meter.run(feed.replies[outcome])
         workers = sum(map(cpu_seconds_of, feed.judges.pids))
     return complete(msgspec.structs.replace(run, cpu_seconds=run.cpu_seconds + workers), count)
 

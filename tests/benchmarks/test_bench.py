@@ -53,6 +53,11 @@ LINES = {
         "ingest, 3 relays",
         "ingest, forged events refused",
     ],
+    "floods": [
+        "floods, gift wraps that say nothing",
+        "floods, an honest event beside them p50",
+        "floods, an honest event beside them p99",
+    ],
     "wrap": ["wrap", "wrap, key kept"],
     "fan-out": ["fan-out", "fan-out, prepared", "fan-out, both prepared", "fan-out, from the outbox"],
     "store": ["store"],
