@@ -80,10 +80,10 @@ class Transaction:
         self._check(write=True)
         return await self._guarded(self._connection.execute(sql, parameters))
 
-    async def execute_many(self, sql: str, rows: Iterable[Sequence[Parameter]]) -> None:
-        """Run one statement for each row of parameters, in one hop; raises as `execute` does."""
+    async def execute_many(self, sql: str, rows: Iterable[Sequence[Parameter]]) -> int:
+        """Run one statement for each row of parameters, in one hop; returns and raises as `execute` does."""
         self._check(write=True)
-        await self._guarded(self._connection.execute_many(sql, rows))
+        return await self._guarded(self._connection.execute_many(sql, rows))
 
     async def fetch_all(self, sql: str, parameters: Sequence[Value] = ()) -> list[SqlRow]:
         """Run one statement and return its rows; a write with RETURNING is fine where writes are."""

@@ -189,8 +189,8 @@ class Outbox:
         relays = dict.fromkeys(relay for item in items for relay in item.relays)
         await tx.execute_many(_ADD_EVENT, (_event_row(item.event) for item in items))
         await tx.execute_many(_ADD_RELAY, ((relay,) for relay in relays))
-        await tx.execute_many(_ADD, _new_rows(items, addresses))
-        tx.queue_changes(*(Change(TABLE, ChangeKind.CREATED, item.event.id) for item in items))
+        if await tx.execute_many(_ADD, _new_rows(items, addresses)):
+            tx.queue_changes(*(Change(TABLE, ChangeKind.CREATED, item.event.id) for item in items))
 
     async def due(
         self,

@@ -112,8 +112,16 @@ class Consents:
         member = await self._store.members.where(_BY_PERSON).equals([row.session_address, person]).first()
         if member is None:
             return Rejection(Slug.NOT_HERE, "you have not joined this session", "You are asked when you join.")
-        await self._store.database.transact(lambda tx: self._keep_answer(tx, member, SignedConsent(consent, event)))
+        if not await self._is_known(member, consent):
+            await self._store.database.transact(lambda tx: self._keep_answer(tx, member, SignedConsent(consent, event)))
         return consent
+
+    async def _is_known(self, member: RoomMemberRow, consent: Consent) -> bool:
+        """Whether the person's last answer said the same: another signature under it is no other evidence."""
+        if not consent.given:
+            return member.consent is False
+        person = Pubkey(member.pubkey)
+        return person in await self.answers(member.session_address, [person], [consent.policy_hash])
 
     async def _keep_answer(self, tx: Transaction, member: RoomMemberRow, answer: SignedConsent) -> None:
         now = int(self._clock.now())

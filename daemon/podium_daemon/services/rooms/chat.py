@@ -127,14 +127,18 @@ class RoomChat:
         """Switch the chat on or off for all but those who lead; the caller was checked."""
         closed_at = None if wanted else int(self._clock.now())
 
-        async def scope(tx: Transaction) -> None:
+        async def scope(tx: Transaction) -> bool:
             table = self._store.controls.within(tx)
             controls = await table.where("lessonId").equals(row.session_address).first() or RoomControlsRow(
                 session_address=row.session_address
             )
+            if wanted is (controls.chat_closed_at is None):
+                return False
             await table.upsert([msgspec.structs.replace(controls, chat_closed_at=closed_at)], by="lessonId")
+            return True
 
-        await self._store.database.transact(scope)
+        if not await self._store.database.transact(scope):
+            return
         _log.info("the chat was switched", action="room.chat", session=row.session_address, by=by, wanted=wanted)
         await self._send(row, ChatState(open=wanted))
 

@@ -116,11 +116,13 @@ class RoomHands:
             await self._seats.send_message(room, HandState(up=False), pubkey)
         return len(chosen)
 
-    async def set_hand(self, session_address: str, seat: Seat, *, up: bool) -> None:
-        """Raise or lower the hand of the person in `seat`; all their devices are told the result."""
+    async def set_hand(self, session_address: str, seat: Seat, *, up: bool) -> bool:
+        """Raise or lower the hand of the person in `seat`, and tell all their devices; whether that changed it."""
         pubkey, room = seat.connection.pubkey, seat.connection.room
         at, monotonic = int(self._clock.now()), self._clock.monotonic()
-        if self._hands.set_hand(session_address, pubkey, up=up, at=at, monotonic=monotonic):
+        was_up = self._hands.is_raised(session_address, pubkey)
+        if up != was_up and self._hands.set_hand(session_address, pubkey, up=up, at=at, monotonic=monotonic):
             await self._seats.send_message(room, HandState(up=up), pubkey)  # on every device of the person
-        else:
-            seat.send(HandState(up=self._hands.is_raised(session_address, pubkey)))
+            return True
+        seat.send(HandState(up=was_up))
+        return False

@@ -269,28 +269,34 @@ class RoomPolls:
             self.dropped["vote_too-fast"] += 1
             return
 
-        async def scope(tx: Transaction) -> tuple[int, ...] | None:
-            tables = self._store.within(tx)
-            row = await tables.polls.get(message.poll)
-            if row is None or row.session_address != session_address or row.stage != PollStage.OPEN:
-                return None
-            choices = read_vote(_poll(row), message.choices)
-            if choices is not None:
-                vote = PollVoteRow(
-                    session_address=session_address, poll_id=message.poll, pubkey=person, choices=choices
-                )
-                await tables.poll_votes.upsert([vote], by="[pollId+pubkey]")
-            return choices
-
-        choices = await self._store.database.transact(scope)
-        if choices is None:
+        counted = await self._store.database.transact(lambda tx: self._count(tx, session_address, person, message))
+        if counted is None:
             self.dropped["vote_flawed"] += 1
             return
+        choices, is_new = counted
         await self._seats.send_message(seat.connection.room, VoteCounted(message.poll, choices), person)
-        self._changed.add(message.poll)
-        self._bell.set()
+        if is_new:
+            self._changed.add(message.poll)
+            self._bell.set()
 
     # -- inside
+
+    async def _count(
+        self, tx: Transaction, session_address: str, person: Pubkey, message: VoteMessage
+    ) -> tuple[tuple[int, ...], bool] | None:
+        """What counts as the person's choices now, and whether they chose otherwise before; None: it is no vote."""
+        tables = self._store.within(tx)
+        row = await tables.polls.get(message.poll)
+        if row is None or row.session_address != session_address or row.stage != PollStage.OPEN:
+            return None
+        if (choices := read_vote(_poll(row), message.choices)) is None:
+            return None
+        before = await tables.poll_votes.where("[pollId+pubkey]").equals([message.poll, person]).first()
+        if before is not None and before.choices == choices:
+            return choices, False
+        vote = PollVoteRow(session_address=session_address, poll_id=message.poll, pubkey=person, choices=choices)
+        await tables.poll_votes.upsert([vote], by="[pollId+pubkey]")
+        return choices, True
 
     async def _show(self, session: LiveSessionRow, row: PollRow) -> None:
         result = await self._result(row)

@@ -132,8 +132,8 @@ class RoomSpotlight:
         if self._support is not Support.NATIVE:
             return _ELSEWHERE
         assert row.conference_room_id is not None, "every adopted session has its room"
-        await self._keep(row.session_address, pubkey)
-        await self._seats.send_message(RoomId(row.conference_room_id), Spotlight(pubkey))
+        if await self._keep(row.session_address, pubkey):
+            await self._seats.send_message(RoomId(row.conference_room_id), Spotlight(pubkey))
         return None
 
     async def add_seat(self, session_address: str, seat: Seat) -> None:
@@ -142,15 +142,20 @@ class RoomSpotlight:
         if spotlight.pubkey is not None:
             seat.send(Spotlight(spotlight.pubkey))
 
-    async def _keep(self, session_address: str, pubkey: Pubkey | None) -> None:
-        async def scope(tx: Transaction) -> None:
+    async def _keep(self, session_address: str, pubkey: Pubkey | None) -> bool:
+        """Keep who is shown large; whether that is another person than before."""
+
+        async def scope(tx: Transaction) -> bool:
             table = self._store.controls.within(tx)
             row = await table.where("lessonId").equals(session_address).first() or RoomControlsRow(
                 session_address=session_address
             )
+            if row.spotlight == pubkey:
+                return False
             await table.upsert([msgspec.structs.replace(row, spotlight=pubkey)], by="lessonId")
+            return True
 
-        await self._store.database.transact(scope)
+        return await self._store.database.transact(scope)
 
 
 _BEAT: Final = '{"type":"beat"}'
@@ -207,8 +212,8 @@ class RoomTalk:
         async def heard(message: DaemonMessage) -> None:
             match message:
                 case HandMessage(up):
-                    await self._hands.set_hand(session_address, seat, up=up)
-                    self._people.note(session_address, seat.connection.pubkey)
+                    if await self._hands.set_hand(session_address, seat, up=up):
+                        self._people.note(session_address, seat.connection.pubkey)
                 case GivenKey():
                     await self._keys.pass_key(session_address, seat, message)
                 case ChatMessage():
