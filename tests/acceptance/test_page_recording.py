@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import time
 from collections.abc import AsyncIterator
@@ -12,8 +13,9 @@ import msgspec
 import pytest
 
 from podium_protocol.keys import SecretKey
+from podium_protocol.live.recording import DEFAULT_POLICY, policies_for, policy_words
 from podium_storage.table.models import WatchRow
-from tests.support.browsers import chromium, visit
+from tests.support.browsers import Visitor, chromium, visit
 from tests.support.page import open_tab, press, seen
 from tests.support.recording import Studio, studio
 from tests.support.site import Site, site
@@ -34,6 +36,12 @@ async def stage(**fields: object) -> AsyncIterator[tuple[Site, Studio, Any]]:
         chromium(_AUTOPLAY) as browser,
     ):
         yield here, recording, browser
+
+
+def consents(visitor: Visitor) -> list[list[str]]:
+    """The answers about the recording that a person has signed, with the hashes of what they answered."""
+    tags = [tag for event in visitor.signed for tag in event["tags"]]
+    return [tag[1:] for tag in tags if tag[0] == "recording_consent"]
 
 
 async def watched(recording: Studio, key: SecretKey) -> WatchRow | None:
@@ -146,33 +154,42 @@ async def test_signing_out_empties_the_player_of_a_private_recording() -> None:
 
 
 async def test_a_consent_is_taken_back_and_given_in_the_room() -> None:
-    """The page says that it records; one press pauses it, two others (the text, the signature) agree again."""
+    """In German: what is shown is what is signed; one press pauses the recording, two others agree again."""
     async with stage() as (here, recording, browser):
-        key = new_key()
+        policies = policy_words(DEFAULT_POLICY)
+        rooms, recorder = here.here.rooms, here.here.recorder
+        rooms.settings = msgspec.structs.replace(rooms.settings, recording_policies=policies)
+        recorder.settings = msgspec.structs.replace(recorder.settings, policies=policies)
         session = await recording.session()
-        visitor = await visit(browser, key)
+        policy = policies_for(session, policies)["de"]
+        policy_hash = hashlib.sha256(policy.encode()).hexdigest()
+        visitor = await visit(browser, new_key(), locale="de-DE")
         page = await visitor.open(f"{here.base}/s/{here.views.naddr(session)}")
-        await press(page, "Join")
-        await page.get_by_label("Yes, I may be recorded").check()
-        await press(page, "Join with one signature")
-        await open_tab(page, "Settings")
-        await seen(page, "This session is not being recorded at the moment.")
+        await press(page, "Teilnehmen")
+        await seen(page, policy)
+        await page.get_by_label("Ja, ich darf aufgezeichnet werden").check()
+        await press(page, "Mit einer Unterschrift teilnehmen")
+        await open_tab(page, "Optionen")
+        await seen(page, "Diese Veranstaltung wird gerade nicht aufgezeichnet.")
+        assert consents(visitor) == [["yes", policy_hash]]
         answers = page.locator("podium-consent .buttons button:visible")
-        assert await answers.all_inner_texts() == ["Do not record me any more"]
+        assert await answers.all_inner_texts() == ["Mich nicht mehr aufzeichnen"]
         assert await recording.record() is None
-        await seen(page, "This session is being recorded.")
-        await press(page, "Do not record me any more")
-        await seen(page, "This session is not being recorded at the moment.")
+        await seen(page, "Diese Veranstaltung wird aufgezeichnet.")
+        await press(page, "Mich nicht mehr aufzeichnen")
+        await seen(page, "Diese Veranstaltung wird gerade nicht aufgezeichnet.")
         assert ("stop", ()) in recording.engine.calls
         assert await recording.record() is not None
-        assert await answers.all_inner_texts() == ["Agree to the recording"]
-        await press(page, "Agree to the recording")
-        await page.locator("podium-consent p[dir=auto]").wait_for(state="visible")
-        await press(page, "Agree to the recording")
+        assert await answers.all_inner_texts() == ["Der Aufzeichnung zustimmen"]
+        await press(page, "Der Aufzeichnung zustimmen")
+        await page.locator("podium-consent p[dir=auto]", has_text=policy).wait_for(state="visible")
+        await press(page, "Der Aufzeichnung zustimmen")
 
         async def agreed() -> bool:
             return await recording.record() is None
 
         await until(agreed, "the recording goes on")
-        await seen(page, "This session is being recorded.")
+        await seen(page, "Diese Veranstaltung wird aufgezeichnet.")
+        assert [given for given, _ in consents(visitor)] == ["yes", "no", "yes"]
+        assert consents(visitor)[-1][1] == policy_hash
         assert visitor.errors == []
