@@ -9,17 +9,22 @@ import signal
 import sqlite3
 import time
 from base64 import b64encode
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, closing
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
 from hashlib import sha256
+from itertools import count
 from pathlib import Path
 
 import httpx
 import pytest
 
+from podium_protocol.events import Pubkey
+from podium_storage.store import Store
+from podium_storage.table.models import LiveSessionRow, RsvpRow
 from tests.support.faults import check_database
 from tests.support.installed import Daemon, Site, free_port
 from tests.support.outsiders import Outsider, outsiders, send
+from tests.support.page import kept_session
 from tests.support.processes import Orphans, adopting
 from tests.support.relays import running_relay
 from tests.support.scripted_relay import Talk, scripted_relay
@@ -119,6 +124,83 @@ async def _while_a_post_is_slow(folder: Path) -> AsyncIterator[Daemon]:
         assert "web.cut_off" in site.texts()
 
 
+@asynccontextmanager
+async def _while_a_leader_watches_many_answers(folder: Path) -> AsyncIterator[Daemon]:
+    async with running_relay() as relay, outsiders(relay.url, 2) as (instructor, ada), AsyncExitStack() as stack:
+        site = await _site(folder, relay.url, instructors__allow=[instructor.npub])
+        row = kept_session(Pubkey(instructor.pubkey), "knots", starts_in=_FAR_AHEAD)
+        await _fill(site, row, _MANY)
+        daemon = await stack.enter_async_context(site.running())
+        lines = await stack.enter_async_context(_stream(f"{site.base}/api/sessions/knots/events", instructor))
+        first = await _next_total(lines)
+        answering = stack.enter_context(_going_on(_answer_without_end(ada, row.session_address)))
+        assert first == _MANY
+        assert await _next_total(lines) == _MANY + 1  # and so they go on to change
+        assert not answering.done()
+        yield daemon
+
+
+_MANY = 3_000
+_FAR_AHEAD = 30 * 24 * 3600  # seconds
+
+
+async def _fill(site: Site, row: LiveSessionRow, answered: int) -> None:
+    """Keep a session with so many answers, as a daemon does."""
+    site.state.mkdir(mode=0o700)
+    answers = [
+        RsvpRow(
+            session_address=row.session_address,
+            pubkey=f"{number:064x}",
+            status="confirmed",
+            rsvp_time=row.event_created_at,
+            event_id=f"{number:064x}",
+            first_seen=number,
+            first_seen_at=row.event_created_at,
+            seat="held",
+        )
+        for number in range(1, answered + 1)
+    ]
+    async with await Store.open(site.state / "podium.sqlite3") as store:
+        await store.sessions.put(row)
+        await store.rsvps.bulk_put(answers)
+
+
+@asynccontextmanager
+async def _stream(url: str, by: Outsider) -> AsyncIterator[AsyncIterator[str]]:
+    """The lines of an open page's stream."""
+    login = by.sign(27235, [["u", url], ["method", "GET"]])
+    headers = {"Authorization": "Nostr " + b64encode(json.dumps(login).encode()).decode()}
+    async with (
+        httpx.AsyncClient(trust_env=False, timeout=60) as client,
+        client.stream("GET", url, headers=headers) as answer,
+    ):
+        assert answer.status_code == httpx.codes.OK
+        yield answer.aiter_lines()
+
+
+async def _next_total(lines: AsyncIterator[str]) -> int:
+    """How many people have answered, as the stream tells its instructor next."""
+    async with asyncio.timeout(60):
+        async for line in lines:
+            if line == "event: rsvps":
+                return int(json.loads((await anext(lines)).removeprefix("data: "))["total"])
+    raise AssertionError("the stream ended")
+
+
+async def _answer_without_end(person: Outsider, session_address: str) -> None:
+    for number in count():
+        await person.answer(session_address, ("accepted", "declined")[number % 2])
+
+
+@contextmanager
+def _going_on(work: Coroutine[None, None, None]) -> Iterator[asyncio.Task[None]]:
+    task = asyncio.create_task(work)
+    try:
+        yield task
+    finally:
+        task.cancel()
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_signal_while_it_starts_or_migrates_ends_it(tmp_path: Path, number: signal.Signals) -> None:
     """Nothing has begun that could drain: it ends with 0 and without a traceback."""
@@ -151,6 +233,7 @@ async def test_a_signal_while_it_starts_or_migrates_ends_it(tmp_path: Path, numb
         (_while_a_post_is_slow, signal.SIGTERM),
         (_while_an_ok_is_awaited, signal.SIGTERM),
         (_with_an_embedded_relay, signal.SIGINT),
+        (_while_a_leader_watches_many_answers, signal.SIGTERM),
     ],
 )
 @pytest.mark.usefixtures("adopted")
