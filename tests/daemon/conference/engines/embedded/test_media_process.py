@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import av
+import msgspec
 import pytest
 from aioice.ice import StunProtocol
 
@@ -43,6 +44,7 @@ from tests.support.processes import children_of, first_python
 from tests.support.soon import soon
 
 ROOM = RoomId("b0c4")
+OTHER = RoomId("5eed")
 SPEC = RoomSpec(room=ROOM, title="Rust for gardeners", allow_recording=True)
 LOOPBACK = ProcessSettings(addresses=("127.0.0.1",))
 
@@ -60,10 +62,10 @@ class Stage:
         assert isinstance(self.engine.media, MediaProcess)
         return self.engine.media.pid
 
-    async def sit(self) -> tuple[MediaSeat, MediaPage]:
+    async def sit(self, room: RoomId = ROOM) -> tuple[MediaSeat, MediaPage]:
         """A person in the room, whose page begins when media is there."""
         person, certificate = signing(new_person())
-        seat = await self.engine.take_seat(ROOM, person)
+        seat = await self.engine.take_seat(room, person)
         assert isinstance(seat, MediaSeat)
         page = MediaPage(SeatWay(seat), certificate)
         self.pages.append(page)
@@ -223,6 +225,56 @@ async def test_a_flood_from_a_stranger_ends_nothing(tmp_path: Path) -> None:
         await bench.sees(teacher.connection.pubkey, more=3)
         assert [one for page in (desk, bench) for one in page.told if one["do"] == "failed"] == []
         await settled(lambda: stage.engine.flaws["datagram_unknown"] > 100, "a number")
+
+
+FLOOD = 10_000
+"""Packets, sent as fast as one page can."""
+
+
+async def test_a_seat_that_floods_harms_no_other_room(tmp_path: Path) -> None:
+    """Ten thousand packets that its connection signed and encrypted, and some that it did not: the others see on."""
+    async with _stage(tmp_path) as stage:
+        await stage.engine.open_room(msgspec.structs.replace(SPEC, room=OTHER))
+        (teacher, desk), (_, bench), (_, eve) = await stage.sit(), await stage.sit(), await stage.sit(OTHER)
+        await desk.publish("video")
+        await eve.publish("audio", "video")
+        await bench.watch()
+        await bench.sees(teacher.connection.pubkey)
+        await settled(eve.sockets, "a connection")
+        pid = stage.pid
+        await _flood(eve)
+        await bench.sees(teacher.connection.pubkey, more=3)
+        assert [one for page in (desk, bench) for one in page.told if one["do"] == "failed"] == []
+        assert (stage.engine.media.restarts, stage.pid) == (0, pid)
+
+
+async def _flood(page: MediaPage) -> None:
+    """Media, reports and checks of connectivity without end."""
+    assert page.publishing is not None
+    transport = page.publishing.getTransceivers()[0].sender.transport
+    await settled(lambda: transport.state == "connected", "a connection that encrypts")
+    ((protocol, address), *_) = page.sockets()
+    with _socket(protocol) as own:
+        for number in range(FLOOD // 10):
+            for data in _authentic(number):
+                with contextlib.suppress(ConnectionError):  # the connection may be ended for it
+                    await transport._send_rtp(data)
+            for data in (b"\x80" * 40, b"\x00\x01\x00\x00" + struct.pack("!I12s", 0x2112A442, os.urandom(12))):
+                with contextlib.suppress(BlockingIOError):
+                    own.sendto(data, address)
+
+
+def _authentic(number: int) -> list[bytes]:
+    """Well-formed packets of a person's own: media of known and unknown sources, reports, requests, half of one."""
+    media = [struct.pack("!BBHII", 0x80, kind, number & 0xFFFF, number, ssrc) + bytes(900) for kind, ssrc in SOURCES]
+    asking = struct.pack("!BBHIIHH", 0x81, 205, 3, 1, 2, number & 0xFFFF, 0xFFFF)  # a NACK of 17 packets, RFC 4585
+    picture = struct.pack("!BBHII", 0x81, 206, 2, 1, 2)  # a PLI
+    ends = struct.pack("!BBHI", 0x81, 203, 1, 2)  # a BYE
+    report = struct.pack("!BBHIQIII", 0x80, 200, 6, 2, number, number, number, number)
+    return [*media, asking, picture, ends, report, report]
+
+
+SOURCES = ((96, 1), (97, 2), (111, 3))
 
 
 def _nonsense() -> list[bytes]:
