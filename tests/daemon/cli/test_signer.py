@@ -12,6 +12,7 @@ import nostr_sdk as sdk
 import pytest
 from typer.testing import Result
 
+from podium_daemon.relays import mailboxes
 from podium_protocol import kinds
 from podium_protocol.events import Pubkey
 from podium_protocol.keys import SecretKey
@@ -191,8 +192,9 @@ def test_two_signers_at_once_are_refused(podium: Remote, own_home: Path) -> None
     assert "give one of them" in done.stderr
 
 
-async def test_no_relay_of_the_signer_ends_with_exit_code_5(podium: Remote) -> None:
+async def test_no_relay_of_the_signer_ends_with_exit_code_5(podium: Remote, monkeypatch: pytest.MonkeyPatch) -> None:
     """Said with the relay and what went wrong there."""
+    monkeypatch.setattr(mailboxes, "_OPEN_WITHIN", 1.0)
     async with running_relay() as relay:
         url = ScriptedBunker().url(relay.url)
         await relay.stop()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import msgspec
 import pytest
@@ -123,12 +124,13 @@ async def syncing(
     here: World,
     *relays: MemoryRelay,
     sink: Callable[[Sync], Callable[[Sequence[Incoming]], Awaitable[None]]] = lambda sync: sync.syncer.apply_events,
+    **options: Any,
 ) -> AsyncIterator[Sync]:
-    """A syncer and a pool that run."""
+    """A syncer and a pool that run; `options` are the pool's."""
     sync = Sync(here, *relays)
     stop = Stop(here.clock)
     configured = [PoolRelay(relay.url) for relay in relays]
-    async with running_pool(*configured, sink=sink(sync), on_eose=sync.syncer.on_eose) as pool:
+    async with running_pool(*configured, sink=sink(sync), on_eose=sync.syncer.on_eose, **options) as pool:
         sync.pool = pool
         sync.syncer.join(pool)
         running = asyncio.create_task(sync.syncer.run(stop))
@@ -191,7 +193,11 @@ class TestFewSubscriptions:
 
     async def test_who_was_not_asked_about_is_not_said_to_have_no_relays(self) -> None:
         """A relay that refuses by a notice and tells no limits: its refusal is no answer, and it is asked again."""
-        async with world() as here, narrow_relay(most=5, tells=False) as relay, syncing(here, relay) as sync:
+        async with (
+            world() as here,
+            narrow_relay(most=5, tells=False) as relay,
+            syncing(here, relay, clock=here.clock) as sync,
+        ):
             key = new_key()
             await sync.session()
             relay.events.append(sync.answer(key, at=here.now - 5))
@@ -204,13 +210,13 @@ class TestFewSubscriptions:
                 return bool(relay.refused and is_told and sync.syncer.has_read_lists(key.pubkey) is False)
 
             async def is_read() -> bool:
-                await here.clock.advance(5)
+                await here.clock.advance(1)
                 return bool(sync.syncer.has_read_lists(key.pubkey))
 
             # a REQ that a notice refuses is given up after ten seconds; between two looks a relay has time to answer
-            await until(is_in_part, "it is known that the lists were not read", seconds=130)
+            await until(is_in_part, "it is known that the lists were not read", seconds=130, pause=0.01)
             relay.most = 20
-            await until(is_read, "the lists are read", seconds=130)
+            await until(is_read, "the lists are read", seconds=130, pause=0.01)
 
 
 class TestAsking:
