@@ -18,7 +18,8 @@ MAX_OF_ONE_KEY: Final = 12  # a person's tabs and devices
 MAX_OF_ONE_ADDRESS: Final = 200  # of strangers: three classes of sixty behind one router, each browser has one
 _OF_CONNECTIONS: Final = 0.75  # streams at most, so that plain calls find a connection too
 _OF_ANYBODY: Final = 0.5  # of the streams; the rest is for people who signed in
-_OF_ONE_ADDRESS: Final = 0.5  # of those for strangers at most, where there are few
+MAX_SIGNED_OF_ONE_ADDRESS: Final = 500  # keys cost nothing, and behind a proxy no cap of connections holds them
+_OF_ONE_ADDRESS: Final = 0.5  # of these places at most, where there are few
 _OF_SIGNED: Final = 0.9  # the rest is for instructors and co-hosts
 
 
@@ -30,6 +31,7 @@ class StreamPlaces:
         self._connections = connections
         self._taken: Counter[Pubkey | None] = Counter()
         self._strangers: Counter[str] = Counter()
+        self._signed: Counter[str] = Counter()
         self._closed = False
 
     @property
@@ -41,7 +43,7 @@ class StreamPlaces:
     def take_place(self, viewer: Caller | None, *, leading: bool = False, address: str = "") -> Iterator[None]:
         """Count one stream, however many sessions it follows: else some browsers of one address took all places.
 
-        `leading`: the viewer leads a session of it; `address`: what a stranger is counted by, "" for no limit.
+        `leading`: the viewer leads a session of it; `address`: what others are counted by as well, "" for no limit.
 
         Raises:
             Problem: 503, too many streams are open.
@@ -50,17 +52,18 @@ class StreamPlaces:
         if self._closed or self._is_full(pubkey, leading=leading):
             detail = "too many pages are listening"
             raise Problem(Slug.TOO_MANY_STREAMS, detail, "Close other tabs, or try again later.")
-        counted = "" if viewer else address
-        if counted and self._strangers[counted] >= min(MAX_OF_ONE_ADDRESS, self._of_strangers() * _OF_ONE_ADDRESS):
-            detail = "too many pages of this network are listening without a login"
-            raise Problem(Slug.TOO_MANY_STREAMS, detail, "Sign in, close other tabs, or try again later.")
+        of_address = self._signed if viewer else self._strangers
+        if address and not leading and of_address[address] >= self._share(viewer):
+            detail = f"too many pages of this network are listening {'with' if viewer else 'without'} a login"
+            next_step = "Close other tabs, or try again later." if viewer else "Sign in, or try again later."
+            raise Problem(Slug.TOO_MANY_STREAMS, detail, next_step)
         self._taken[pubkey] += 1
-        self._strangers[counted] += 1
+        of_address[address] += 1
         try:
             yield
         finally:
             count_down(self._taken, pubkey)
-            count_down(self._strangers, counted)
+            count_down(of_address, address)
 
     def close(self) -> None:
         """Let no other stream begin."""
@@ -72,6 +75,12 @@ class StreamPlaces:
         if pubkey is None and self._taken[None] >= self._of_strangers():
             return True
         return self.taken >= self._places() * (1 if leading else _OF_SIGNED)
+
+    def _share(self, viewer: Caller | None) -> float:
+        """How many of one address may listen, as strangers or signed in."""
+        if viewer is None:
+            return min(MAX_OF_ONE_ADDRESS, self._of_strangers() * _OF_ONE_ADDRESS)
+        return min(MAX_SIGNED_OF_ONE_ADDRESS, self._places() * _OF_ONE_ADDRESS)
 
     def _places(self) -> int:
         return min(MAX_STREAMS, int(self._connections() * _OF_CONNECTIONS))

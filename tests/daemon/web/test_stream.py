@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from contextlib import AbstractContextManager, AsyncExitStack, ExitStack, asynccontextmanager
 from itertools import pairwise
 from typing import Any
 
@@ -457,17 +457,26 @@ def test_streams_have_a_share_for_those_who_signed_in_and_for_leaders() -> None:
         assert fill(stack, 30) == 10
 
 
-@pytest.mark.parametrize(("connections", "share"), [(8_192, 200), (27, 5)])
-def test_strangers_of_one_address_take_a_part_of_the_places(connections: int, share: int) -> None:
-    """They get so many streams, of few places half; the other strangers find theirs, and a closed one makes room."""
+@pytest.mark.parametrize(
+    ("connections", "is_signed_in", "share"),
+    [(8_192, False, 200), (27, False, 5), (8_192, True, 500), (27, True, 10)],
+)
+def test_those_of_one_address_take_a_part_of_the_places(connections: int, is_signed_in: bool, share: int) -> None:
+    """They get so many streams, of few places half; others and leaders find theirs, and a closed one makes room."""
     places = StreamPlaces(lambda: connections)
+
+    def place(address: str, *, leading: bool = False) -> AbstractContextManager[None]:
+        viewer = Caller(new_key().pubkey) if is_signed_in else None
+        return places.take_place(viewer, address=address, leading=leading)
+
     with ExitStack() as stack:
         for _ in range(share - 1):
-            stack.enter_context(places.take_place(None, address="203.0.113.9"))
-        with places.take_place(None, address="203.0.113.9"), pytest.raises(Problem, match="this network"):
-            stack.enter_context(places.take_place(None, address="203.0.113.9"))
-        stack.enter_context(places.take_place(None, address="203.0.113.9"))
+            stack.enter_context(place("203.0.113.9"))
+        with place("203.0.113.9"), pytest.raises(Problem, match="this network"):
+            stack.enter_context(place("203.0.113.9"))
+        stack.enter_context(place("203.0.113.9"))
+        stack.enter_context(place("203.0.113.9", leading=True))
         for address in ("2001:db8::/64", "", ""):
-            stack.enter_context(places.take_place(None, address=address))
-        assert places.taken == share + 3
-    assert (places.taken, dict(places._strangers)) == (0, {})
+            stack.enter_context(place(address))
+        assert places.taken == share + 4
+    assert (places.taken, dict(places._strangers), dict(places._signed)) == (0, {}, {})
