@@ -23,7 +23,7 @@ from podium_protocol.nips.nip11 import NOTHING_ASKED, RequiredByRelays
 from podium_storage.mirror.queries import EventQueries
 from podium_storage.table.models import LedgerRow, LiveSessionRow, RsvpRow
 
-_PER_QUERY = 1_000
+_PER_QUERY = 500  # people: the checks of their keys and the reading of their lists are some 5 ms
 _MINUTES_BACK = 60
 
 

@@ -23,7 +23,7 @@ BACKLOG: Final = 400
 _KEPT_KEYS: Final = (
     20_000  # conversation keys of recipients: 35 us each to make, and each recipient gets several messages
 )
-_INLINE: Final = 25  # wraps made before the event loop gets a turn: about 10 ms
+_INLINE: Final = 10  # wraps made before the event loop gets a turn: some 2 ms
 _BATCH: Final = 50  # wraps that a worker makes at a time
 
 _encode: Final = msgspec.msgpack.Encoder().encode

@@ -27,6 +27,7 @@ from podium_storage.mirror.mirror import Mirror
 from podium_storage.outbox import outbox as outbox_module
 from podium_storage.outbox.outbox import Outbox
 from podium_storage.outbox.values import Delivery, DeliveryState
+from podium_storage.slices import in_slices
 from podium_storage.store import Store
 from podium_storage.table.models import AttendanceRow, GuestRow, LedgerRow, LiveSessionRow, RsvpRow
 
@@ -35,6 +36,7 @@ _BY_KEY: Final = "[lessonId+epoch+message+pubkey]"
 _PLANNING: Final = 0.5  # seconds in one turn
 _MOMENT: Final = 0.05  # seconds between two turns that plan
 _AT_ONCE: Final = 20  # sessions read at a time
+_PEOPLE: Final = 100  # planned for before the event loop gets a turn: some 3 ms
 
 
 P = TypeVar("P", RsvpRow, AttendanceRow)
@@ -156,13 +158,13 @@ class ReminderService:
                 came = await bound.attendance.where("[lessonId+pubkey]").any_of(keys).to_list()
                 ledger = await bound.ledger.where("[lessonId+pubkey]").any_of(keys).to_list()
             guests = await bound.guests.where("lessonId").equals(session.session_address).to_list()
-            planned = self._planned(session, _with_relays(rsvps, guests), _with_relays(came, guests), ledger, now)
+            planned = await self._planned(session, _with_relays(rsvps, guests), _with_relays(came, guests), ledger, now)
             await bound.ledger.upsert(planned, by=_BY_KEY)
             return len(planned)
 
         await self._store.database.transact(scope)
 
-    def _planned(
+    async def _planned(
         self,
         session: LiveSessionRow,
         rsvps: Sequence[RsvpRow],
@@ -173,17 +175,13 @@ class ReminderService:
         answers = {row.pubkey: row for row in rsvps}
         attended = {row.pubkey for row in came}
         owed = by_person(ledger)
-        return [
-            row
-            for pubkey in dict.fromkeys([*answers, *attended, *owed])
-            for row in plan_for(
-                session,
-                Recipient(pubkey=pubkey, rsvp=answers.get(pubkey), attended=pubkey in attended),
-                owed.get(pubkey, ()),
-                settings=self.settings.planner,
-                now=now,
-            )
-        ]
+        planned: list[LedgerRow] = []
+        async for part in in_slices([*dict.fromkeys([*answers, *attended, *owed])], _PEOPLE):
+            for pubkey in part:
+                recipient = Recipient(pubkey=pubkey, rsvp=answers.get(pubkey), attended=pubkey in attended)
+                own = owed.get(pubkey, ())
+                planned += plan_for(session, recipient, own, settings=self.settings.planner, now=now)
+        return planned
 
     # -- accounting
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -30,6 +29,7 @@ from podium_storage.languages import Languages
 from podium_storage.mirror.mirror import Mirror
 from podium_storage.outbox.outbox import Outbox
 from podium_storage.outbox.values import OutboxItem, Priority
+from podium_storage.slices import in_slices
 from podium_storage.store import Store
 from podium_storage.table.models import LedgerRow, LiveSessionRow, OptOutRow, RsvpRow
 
@@ -38,7 +38,7 @@ REFERENCE: Final = "reminder:"
 
 LOOK_BACK: Final = 15 * 24 * 3600  # seconds; the longest window, that of a recording, is 14 days
 _ROWS: Final = 500  # rows a transaction
-_BATCH: Final = 50  # messages written, or wraps read, before the event loop gets a turn: some 5 ms
+_BATCH: Final = 25  # messages written, or wraps read, before the event loop gets a turn: some 3 ms
 
 
 class ReminderSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,16 +98,15 @@ class Sender:
         by_fact = dict(zip(facts, rows, strict=True))
         settled: list[LedgerRow] = []
         going: list[LedgerRow] = []
-        for resolution in rules.resolve_due(facts, now, self.settings.planner.policy):
-            row = by_fact[resolution.row]
-            if resolution.verdict is rules.ReminderVerdict.SEND and row.pubkey in recipients.inboxes:
-                going.append(row if not resolution.late else msgspec.structs.replace(row, wrap=None))
-            elif resolution.verdict is rules.ReminderVerdict.SEND:
-                settled += self._unreachable(row, now)
-            elif (state := resolution.verdict.state) is not None:
-                settled.append(
-                    msgspec.structs.replace(row, state=state, wrap=None, reason=resolution.reason, updated_at=now)
-                )
+        async for part in in_slices(rules.resolve_due(facts, now, self.settings.planner.policy)):
+            for resolution in part:
+                row = by_fact[resolution.row]
+                if resolution.verdict is rules.ReminderVerdict.SEND and row.pubkey in recipients.inboxes:
+                    going.append(row if not resolution.late else msgspec.structs.replace(row, wrap=None))
+                elif resolution.verdict is rules.ReminderVerdict.SEND:
+                    settled += self._unreachable(row, now)
+                elif (state := resolution.verdict.state) is not None:
+                    settled.append(_as_settled(row, state, resolution.reason, now))
         claimed, items = await self._claimed(going, session, recipients, now)
         await self.commit([*settled, *claimed], items)
 
@@ -123,21 +122,17 @@ class Sender:
     ) -> tuple[list[LedgerRow], list[OutboxItem]]:
         """The rows as they are sent now; those that are put off for the work that their relays ask for are left out."""
         ready: dict[int | None, tuple[LedgerRow, SignedEvent]] = {}
-        for done, row in enumerate(rows, 1):
-            if row.revision == session.event_id and (kept := stored_wrap(row)) is not None:
-                ready[row.id] = row, kept
-            if done % _BATCH == 0:
-                await asyncio.sleep(0)
+        async for part in in_slices(rows, _BATCH):
+            for row in part:
+                if row.revision == session.event_id and (kept := stored_wrap(row)) is not None:
+                    ready[row.id] = row, kept
         for one in await self._prepared([row for row in rows if row.id not in ready], session, recipients, now):
             ready[one[0].id] = one
         claimed: list[LedgerRow] = []
         items: list[OutboxItem] = []
-        for row, event in (ready[row.id] for row in rows if row.id in ready):
-            items.append(outbox_item(row, event, recipients.inboxes[row.pubkey]))
-            attempts = row.attempts + 1
-            claimed.append(
-                msgspec.structs.replace(row, state=LedgerState.CLAIMED, attempts=attempts, reason=None, updated_at=now)
-            )
+        async for going in in_slices([ready[row.id] for row in rows if row.id in ready]):
+            items += [outbox_item(row, event, recipients.inboxes[row.pubkey]) for row, event in going]
+            claimed += [_as_claimed(row, now) for row, _ in going]
         return claimed, items
 
     async def prepare(self, now: int) -> None:
@@ -159,28 +154,19 @@ class Sender:
         """Rows with their wraps; those that are put off for the work that their relays ask for are left out."""
         written: list[LedgerRow] = []
         orders: list[WrapOrder] = []
-        for done, row in enumerate(rows, 1):
-            asked = self._wrapper.asked_by(recipients.inboxes[row.pubkey])
-            if not self.work.puts_off(asked):
-                # a message that was written once stays in its language
-                tag = row.language or recipients.languages.get(row.pubkey, self.settings.language)
-                written.append(msgspec.structs.replace(row, language=tag))
-                orders.append(self._wrapper.order(written[-1], session, recipients.rsvps.get(row.pubkey), asked))
-            if done % _BATCH == 0:
-                await asyncio.sleep(0)
+        async for part in in_slices(rows, _BATCH):
+            for row in part:
+                asked = self._wrapper.asked_by(recipients.inboxes[row.pubkey])
+                if not self.work.puts_off(asked):
+                    # a message that was written once stays in its language
+                    tag = row.language or recipients.languages.get(row.pubkey, self.settings.language)
+                    written.append(msgspec.structs.replace(row, language=tag))
+                    orders.append(self._wrapper.order(written[-1], session, recipients.rsvps.get(row.pubkey), asked))
         events = await self._wrapper.wrap_all(orders)
-        done_rows = (
-            msgspec.structs.replace(
-                row,
-                state=LedgerState.PREPARED,
-                wrap=event.to_json(),
-                rumor_id=order.rumor.id,
-                revision=session.event_id,
-                updated_at=now,
-            )
-            for row, order, event in zip(written, orders, events, strict=True)
-        )
-        return list(zip(done_rows, events, strict=True))
+        prepared: list[tuple[LedgerRow, SignedEvent]] = []
+        async for made in in_slices(list(zip(written, orders, events, strict=True))):
+            prepared += [(_as_prepared(row, order, event, session, now), event) for row, order, event in made]
+        return prepared
 
     async def commit(self, rows: Sequence[LedgerRow], items: Sequence[OutboxItem]) -> None:
         """Store the wraps and queue them in one transaction, before they are first sent (semantics.md, "Once")."""
@@ -241,30 +227,53 @@ class Sender:
         present = {interval.pubkey for interval in intervals if interval.left_at is None}
         attended = {row.pubkey for row in came}
         stopped = {row.pubkey for row in quiet if _covers(row, session)}
-        return [
-            rules.DueReminder(
-                session_address=row.session_address,
-                epoch=row.epoch,
-                message=ReminderMessage(row.message),
-                pubkey=Pubkey(row.pubkey),
-                due_at=row.due_at,
-                window_ends_at=_window_of(row, session, now),
-                state=LedgerState(row.state),
-                standing=Recipient(
-                    pubkey=row.pubkey, rsvp=rsvps.get(row.pubkey), attended=row.pubkey in attended
-                ).standing,
-                opted_out=row.pubkey in stopped,
-                present=row.pubkey in present,
-                live=session.state == SessionState.ACTIVE,
-            )
-            for row in rows
-        ]
+        facts: list[rules.DueReminder] = []
+        async for part in in_slices(rows):
+            facts += [
+                rules.DueReminder(
+                    session_address=row.session_address,
+                    epoch=row.epoch,
+                    message=ReminderMessage(row.message),
+                    pubkey=Pubkey(row.pubkey),
+                    due_at=row.due_at,
+                    window_ends_at=_window_of(row, session, now),
+                    state=LedgerState(row.state),
+                    standing=Recipient(
+                        pubkey=row.pubkey, rsvp=rsvps.get(row.pubkey), attended=row.pubkey in attended
+                    ).standing,
+                    opted_out=row.pubkey in stopped,
+                    present=row.pubkey in present,
+                    live=session.state == SessionState.ACTIVE,
+                )
+                for row in part
+            ]
+        return facts
 
 
 def _window_of(row: LedgerRow, session: LiveSessionRow, now: int) -> int:
     """The window of "Live now" is counted from the actual start: before that it has no end."""
     waits = row.message == ReminderMessage.START and session.state == SessionState.SCHEDULED and not session.withdrawn
     return max(row.window_ends_at, now + 1) if waits else row.window_ends_at
+
+
+def _as_settled(row: LedgerRow, state: LedgerState, reason: str | None, now: int) -> LedgerRow:
+    return msgspec.structs.replace(row, state=state, wrap=None, reason=reason, updated_at=now)
+
+
+def _as_prepared(row: LedgerRow, order: WrapOrder, event: SignedEvent, session: LiveSessionRow, now: int) -> LedgerRow:
+    return msgspec.structs.replace(
+        row,
+        state=LedgerState.PREPARED,
+        wrap=event.to_json(),
+        rumor_id=order.rumor.id,
+        revision=session.event_id,
+        updated_at=now,
+    )
+
+
+def _as_claimed(row: LedgerRow, now: int) -> LedgerRow:
+    attempts = row.attempts + 1
+    return msgspec.structs.replace(row, state=LedgerState.CLAIMED, attempts=attempts, reason=None, updated_at=now)
 
 
 def outbox_item(row: LedgerRow, event: SignedEvent, relays: tuple[str, ...]) -> OutboxItem:
