@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -81,7 +82,8 @@ async def test_a_worker_that_dies_or_is_left_loses_no_message_and_mixes_up_none(
             if number is None:
                 making.cancel()
                 await asyncio.wait([making])
-                os.kill(pid, signal.SIGCONT)
+                with contextlib.suppress(ProcessLookupError):  # it may have been ended already
+                    os.kill(pid, signal.SIGCONT)
             else:
                 os.kill(pid, number)
                 assert opened(await making) == [str(one) for one in range(100)]
