@@ -68,3 +68,18 @@ def test_the_code_that_documents_point_at_exists() -> None:
     path = re.compile(r"`((?:protocol|storage|daemon|tests)/[a-z0-9_/]+\.py)")
     named = {name for page in DOCS.glob("*.md") for name in path.findall(page.read_text(encoding="utf-8"))}
     assert named - set(tracked) == set()
+
+
+def test_the_table_of_faults_names_the_tests_that_make_them() -> None:
+    """All of docs/hardening.md are marked as faults, and none of the folder of faults is missing there."""
+    text = (DOCS / "hardening.md").read_text(encoding="utf-8").partition("## Faults")[2]
+    rows = [row for row in text.splitlines() if row.startswith("|")]
+    named = {name for row in rows for name in re.findall(r"`([a-z0-9_/]+/test_[a-z0-9_]+)`", row)}
+    tests = ROOT / "tests"
+    marked = {
+        path.relative_to(tests).with_suffix("").as_posix()
+        for path in tests.rglob("test_*.py")
+        if re.search(r"^(@|pytestmark = .*)pytest\.mark\.faults", path.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+    assert named <= marked
+    assert {name for name in marked if name.startswith("faults/")} <= named

@@ -93,7 +93,7 @@ async def _survives(here: Class, mend: Callable[[], object], words: str) -> None
     await until(lambda: _all_reminded(here), "each is reminded", seconds=120)
     for person in here.people:
         told = [letter.subject for letter in person.letters]
-        assert len(told) == len(set(told)), told
+        assert len(told) == len(set(told)) == len({letter.rumor_id for letter in person.letters}), told
 
 
 async def _says(here: Class, words: str) -> bool:
@@ -145,6 +145,7 @@ async def test_a_disk_that_fails_is_told_and_survived(tmp_path: Path) -> None:
             await tracer.wait()
     check_database(here.site.state)
     assert "Traceback" not in here.site.texts()
+    assert "disk I/O error" in here.site.texts()
 
 
 async def _can_run(*command: str) -> bool:

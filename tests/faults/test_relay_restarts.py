@@ -9,6 +9,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, Final
 
+import httpx
 import pytest
 
 from podium_daemon.relays.embedded_child import RelaySettings
@@ -39,6 +40,7 @@ async def test_a_relay_that_restarts_loses_nothing_and_disturbs_no_other(tmp_pat
             async with site.running():
                 for number in range(1, RESTARTS + 1):
                     await relay.kill()
+                    await until(lambda: _is_away(site, relay.url), "/readyz names it")
                     await asyncio.sleep(chance.uniform(0, 1))  # how long it is away is left to chance
                     await relay.start()
                     # published before the daemon is back there, or after: the gap is filled either way
@@ -48,6 +50,7 @@ async def test_a_relay_that_restarts_loses_nothing_and_disturbs_no_other(tmp_pat
                         await until(lambda number=number: _is_counted(site, number), "it is counted", seconds=PATIENCE)
                         await until(lambda person=person: _has_a_letter(person), "it is confirmed", seconds=PATIENCE)
                 await until(lambda: _is_told(site), "nothing waits for a relay", seconds=PATIENCE)
+                assert await _remarks(site) == []
                 lost = Counter(line["relay"].rstrip("/") for line in _logged(site, "relay.away"))
                 assert lost[relay.url] >= RESTARTS, "the log does not say that it was away"
                 assert set(lost) == {relay.url}, "the other relay was disturbed"
@@ -61,6 +64,20 @@ async def test_a_relay_that_restarts_loses_nothing_and_disturbs_no_other(tmp_pat
 def _logged(site: Site, action: str) -> list[dict[str, Any]]:
     lines = [json.loads(line) for line in (site.folder / "daemon.log").read_text().splitlines() if line[:1] == "{"]
     return [line for line in lines if line.get("action") == action]
+
+
+async def _remarks(site: Site) -> list[str]:
+    """What `/readyz` says beside being ready."""
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
+        ready, *remarks = (await client.get(f"{site.base}/readyz")).text.splitlines()
+    assert ready == "ready"
+    return remarks
+
+
+async def _is_away(site: Site, url: str) -> bool:
+    remarks = await _remarks(site)
+    assert all(remark.startswith(url) for remark in remarks), "the other relay is named"
+    return any("is away" in remark for remark in remarks)
 
 
 async def _relays(site: Site) -> list[dict[str, Any]]:

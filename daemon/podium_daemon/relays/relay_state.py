@@ -344,6 +344,10 @@ class RelayState:
 
 
 _MAX_WORDS: Final = 200
+_ABSENT: Final = {
+    ConnectionState.WAITING: "is away",
+    ConnectionState.PENALTY: "is left alone for a while",
+}
 
 
 class Gaps:
@@ -366,10 +370,14 @@ class Gaps:
         return sorted(set.intersection(*names)) if names else []
 
     def remarks(self) -> list[str]:
-        """One line for each gap, with the relay's words made safe to show, and for each relay punished or behind."""
-        punished = [one for one in self._states() if one.is_configured and one.state is ConnectionState.PENALTY]
+        """One line for each relay that is away, punished or behind, and for each gap, with words made safe to show."""
+        configured = [one for one in self._states() if one.is_configured]
         return [
-            *(f"{one.url} is left alone for a while: {one.last_error}" for one in punished),
+            *(
+                f"{one.url} {_ABSENT[one.state]}: {single_line(one.last_error or 'not known', _MAX_WORDS)}"
+                for one in configured
+                if one.state in _ABSENT
+            ),
             *(f"{url} has not told yet what happened before" for url in self._behind()),
             *(
                 f"{url} does not serve {name}: {single_line(words, _MAX_WORDS)}"

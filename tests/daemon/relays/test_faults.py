@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
-from podium_daemon.relays.relay_state import ConnectionOptions, ConnectionState
+from podium_daemon.relays.relay_state import ConnectionOptions, ConnectionState, Gaps
 from podium_protocol.filters import Filter
 from podium_protocol.relay.verdicts import Unknown
 from tests.support.fault_proxy import FaultProxy, fault_proxy
@@ -24,12 +26,14 @@ KEY = new_key()
 class Scene:
     """One relay behind a proxy, one without, and a pool that reads both."""
 
-    def __init__(self, direct: str, proxy: FaultProxy, other: str, pool: PoolInTest) -> None:
+    def __init__(self, direct: str, proxy: FaultProxy, other: str, pool: PoolInTest, logs: list[Any]) -> None:
         self.direct = direct
         self.proxy = proxy
         self.url = proxy.url
         self.other = other
         self.pool = pool
+        self._gaps = Gaps(pool.states, dict)
+        self._logs = logs
 
     async def publish_behind_its_back(self, text: str) -> str:
         """Publish at the relay without using the line under test; the event's id."""
@@ -37,6 +41,15 @@ class Scene:
             event = signed(KEY, text)
             assert (await somebody.publish(self.direct, event)).is_done
             return event.id
+
+    def check_said(self, words: str) -> None:
+        """`/readyz` and the log say that the relay is away and why, and say nothing of the other."""
+        (remark,) = self._gaps.remarks()
+        assert remark.startswith(f"{self.url} is away: ")
+        assert words in remark
+        said = [line for line in self._logs if line["action"] == "relay.away"]
+        assert {line["relay"] for line in said} == {self.url}
+        assert words in said[0]["why"]
 
     async def check_other(self) -> None:
         """The other relay works, on the connection it had from the start."""
@@ -50,6 +63,7 @@ class Scene:
         await self.pool.opened(self.url)
         await self.pool.inbox.until(lambda inbox: missed in inbox.ids(self.url))
         assert (await self.pool.publish(self.url, signed(KEY, "again"))).is_done
+        assert self._gaps.remarks() == []
 
 
 @contextlib.asynccontextmanager
@@ -61,10 +75,11 @@ async def scene() -> AsyncIterator[Scene]:
         fault_proxy(relay.port) as proxy,
         running_pool(proxy.url, other.url, options=QUICK) as pool,
     ):
-        pool.subscribe("notes", [NOTES])
-        for url in (proxy.url, other.url):
-            await pool.inbox.until_end("notes", url)
-        yield Scene(relay.url, proxy, other.url, pool)
+        with capture_logs() as logs:
+            pool.subscribe("notes", [NOTES])
+            for url in (proxy.url, other.url):
+                await pool.inbox.until_end("notes", url)
+            yield Scene(relay.url, proxy, other.url, pool, logs)
 
 
 @pytest.mark.parametrize("fault", [FaultProxy.partition, FaultProxy.half_open], ids=["partition", "half-open"])
@@ -73,7 +88,7 @@ async def test_a_line_that_is_silent_is_noticed_by_its_silence(fault: Callable[[
     async with scene() as there:
         fault(there.proxy)
         await there.pool.away(there.url)
-        assert "silent" in (there.pool.state_of(there.url).last_error or "")
+        there.check_said("silent")
         missed = await there.publish_behind_its_back("missed")
         await there.check_other()
         there.proxy.heal()
@@ -88,6 +103,7 @@ async def test_a_publication_into_a_partition_has_an_unknown_outcome_and_the_sam
         outcome = await there.pool.publish(there.url, event)
         assert isinstance(outcome.verdict, Unknown)
         await there.pool.away(there.url)
+        await there.check_other()
         there.proxy.heal()
         await there.pool.opened(there.url)
         assert (await there.pool.publish(there.url, event)).is_done
@@ -99,6 +115,7 @@ async def test_a_reset_connection_is_opened_again() -> None:
     async with scene() as there:
         there.proxy.reset()
         await there.pool.away(there.url)
+        there.check_said("reset by peer")
         missed = await there.publish_behind_its_back("missed")
         await there.check_other()
         await there.check_mended(missed)

@@ -113,8 +113,8 @@ async def check_health() -> str:
 async def check_readiness(context: InContext) -> Response:
     """Whether all parts of the daemon work and the database takes writes; 503 with the reason if not.
 
-    It also says what single relays refuse, and which have not told the past yet: two seconds after the start they delay
-    nothing, since what the store knows is acted upon at once.
+    It also says which relays are away and why, what single relays refuse, and which have not told the past yet: two
+    seconds after the start they delay nothing, since what the store knows is acted upon at once.
     """
     reason = await context.ready()
     if reason is None:
