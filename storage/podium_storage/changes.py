@@ -88,6 +88,11 @@ class ChangeSubscription:
             self._ready.clear()
         return batch
 
+    @property
+    def has_waiting(self) -> bool:
+        """Whether a change waits to be taken, or may have been lost."""
+        return self._resync or bool(self._pending)
+
     def watch(self, tables: frozenset[str] | None) -> None:
         """Keep the changes of these tables from now on; None: of all tables."""
         self._tables = tables

@@ -36,6 +36,8 @@ class Database:
 
     def __init__(self, backend: Backend, writer: BackendConnection, reader: BackendConnection) -> None:
         self.changes = ChangeFeed()
+        self.before_commit: list[Callable[[Transaction], Awaitable[None]]] = []
+        """What adds to each write transaction after its scope, as part of it; it may run on the database's thread."""
         self._backend = backend
         self._writer = writer
         self._reader = reader
@@ -189,6 +191,8 @@ class Database:
             await connection.begin(write=True)
             inside.set(transaction)
             result = await scope(transaction)
+            for add in self.before_commit:
+                await add(transaction)
             await self._commit(transaction)
         except BaseException:
             transaction.end()

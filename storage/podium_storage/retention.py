@@ -43,6 +43,7 @@ RULES: Final = {
     "logins": "with their end, a week after signing in, and the oldest of one key past fifty",
     "languages": "a year after the person was last seen with it, and those seen longest ago past 100,000",
     "endedLinks": "two years after the person ended them: no session is planned so far ahead",
+    "changedSessions": "once the services have dealt with the change",
     "forgottenSessions": "once nothing belongs to them any more",
     "watermarks": "one for each relay and subscription of the configuration",
     "meta": "one for each name in the code",

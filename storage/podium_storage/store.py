@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Protocol, Self, TypeVar
 
+from podium_storage.changed_sessions import ChangedSessions, session_with_attendance, session_with_messages
 from podium_storage.changes import ChangeFeed
 from podium_storage.database import Database, Mode, Transaction
 from podium_storage.errors import StoreClosed
@@ -144,6 +145,8 @@ class Store(Tables):
         """Take an open database; `Store.open` opens one."""
         self.database = database
         self.interner = interner = Interner()  # the mirror and the outbox share it: it knows what is not committed
+        self.unplanned = ChangedSessions("messages", session_with_messages, database, interner)
+        self.unattested = ChangedSessions("attendance", session_with_attendance, database, interner)
         self.sessions = Table.from_schema(schema.SESSIONS, database, interner)
         self.rsvps = Table.from_schema(schema.RSVPS, database, interner)
         self.attendance = Table.from_schema(schema.ATTENDANCE, database, interner)

@@ -70,6 +70,11 @@ class Transaction:
         """Whether the scope still runs."""
         return self._open
 
+    @property
+    def changes(self) -> Sequence[Change]:
+        """The changes so far that will be published after COMMIT."""
+        return self._changes
+
     async def execute(self, sql: str, parameters: Sequence[Value] = ()) -> int:
         """Run one statement and return the number of rows it changed.
 

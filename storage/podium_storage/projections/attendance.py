@@ -5,8 +5,10 @@ A row that exists was computed from intervals and is more exact; records only fi
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final, TypeAlias
+
+import msgspec
 
 from podium_protocol import kinds
 from podium_protocol.events import Pubkey
@@ -135,7 +137,8 @@ async def people_who_attended(database: Database, session_address: str) -> list[
 # Three moments at which the daemon may have died: before the last record of a person, before the first one, and before
 # the one of a person who only watched the recording.
 _OWED: Final = """
-SELECT lesson.value FROM "trainingLiveSessions" AS s JOIN atoms AS lesson ON lesson.id = s."lessonId"
+SELECT lesson.value FROM json_each(?) AS asked CROSS JOIN atoms AS lesson ON lesson.value = asked.value
+CROSS JOIN "trainingLiveSessions" AS s ON s."lessonId" = lesson.id
 WHERE s.state = 'ended' AND s.runs <> '[]' AND (
   EXISTS (SELECT 1 FROM "trainingLiveSessionAttendance" AS a WHERE a."lessonId" = s."lessonId" AND a.final = 0)
   OR EXISTS (
@@ -150,12 +153,13 @@ ORDER BY s."scheduledAt"
 """
 
 
-async def sessions_with_owed_attendance(database: Database) -> list[str]:
-    """The addresses of ended sessions of any age in which a person's attendance is not final; ordered by start.
+async def sessions_with_owed_attendance(database: Database, addresses: Collection[str]) -> list[str]:
+    """Those of the sessions that have ended while a person's attendance is not final; ordered by start.
 
-    It reads every interval, so call it only when a daemon starts and after a failure.
+    It reads every interval of these sessions.
 
     Raises:
         StoreError: what the database said.
     """
-    return [str(address) for (address,) in await database.fetch_all(_OWED)]
+    asked = msgspec.json.encode(list(addresses)).decode()
+    return [str(address) for (address,) in await database.fetch_all(_OWED, (asked,))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -41,6 +42,7 @@ from podium_daemon.writers.private_outbox import PrivateOutbox
 from podium_protocol.events import Pubkey
 from podium_protocol.live.attendance import Evidence
 from podium_protocol.live.lifecycle import SessionState
+from podium_storage.changed_sessions import session_with_attendance
 from podium_storage.changes import Batch, ChangeSubscription
 from podium_storage.errors import StoreDamaged, StoreError
 from podium_storage.projections.attendance import sessions_with_owed_attendance
@@ -55,6 +57,7 @@ _STATES: Final = (
     (SessionState.ACTIVE, 24 * 3600),
     (SessionState.ENDED, 24 * 3600),
 )
+_FORGET_AFTER: Final = 60.0  # seconds from a change until it is noted that it was dealt with: not a commit for each
 _ALL: Final[frozenset[str]] = frozenset()  # stands for all people of a session
 
 
@@ -89,6 +92,8 @@ class AttendanceService:
         self._gaps = gaps
         self._clock = clock
         self._poll_at = clock.now()
+        self._changes: ChangeSubscription | None = None
+        self._forget_at = math.inf  # when what is attested by now is forgotten as changed
 
     @property
     def settings(self) -> AttendanceSettings:
@@ -103,9 +108,9 @@ class AttendanceService:
         """Observe until the stop."""
         tables = (self._store.sessions.name, self._store.intervals.name, self._store.watches.name)
         # subscribed before anything is written: intervals that a former run left open have to be settled
-        with self._store.database.changes.subscribe(*tables) as changes:
+        with self._store.database.changes.subscribe(*tables) as self._changes:
             await self._until_stored(self._close_what_a_former_run_left_open, stop)
-            await self._observe(changes, stop)
+            await self._observe(self._changes, stop)
 
     async def _observe(self, changes: ChangeSubscription, stop: Stop) -> None:
         reader = asyncio.create_task(self._read_events(stop), name="engine events")
@@ -252,8 +257,9 @@ class AttendanceService:
 
     async def _turn(self, batch: Batch) -> float | None:
         now = int(self._clock.now())
-        # at the start and after a failure: sessions that are not settled, whatever their age
-        owed = await sessions_with_owed_attendance(self._store.database) if batch.resync else []
+        owed = await self._owed() if batch.resync else []
+        if batch.resync or batch.changes:
+            self._forget_at = min(self._forget_at, self._clock.monotonic() + _FORGET_AFTER)
         if self._clock.now() >= self._poll_at:
             await self._poll(now)
             self._poll_at = self._clock.now() + self.settings.poll
@@ -262,17 +268,29 @@ class AttendanceService:
             session = await self._session(session_address)
             if session is not None and session.runs:
                 await self._attestation.attest(session, people, now)
+        if self._clock.monotonic() >= self._forget_at:
+            await self._forget_changes()
         return self._poll_at
+
+    async def _owed(self) -> list[str]:
+        """At the start and after a failure: sessions that are not settled, whatever their age."""
+        return await sessions_with_owed_attendance(self._store.database, await self._store.unattested.addresses())
+
+    async def _forget_changes(self) -> None:
+        """Note that all is attested, for the next start, unless something changed meanwhile."""
+        self._forget_at = self._clock.monotonic() + _FORGET_AFTER
+        if self._changes is not None and await self._store.unattested.clear(self._changes):
+            self._forget_at = math.inf
 
     async def _touched(self, batch: Batch, now: int) -> dict[str, frozenset[str]]:
         touched: dict[str, set[str]] = defaultdict(set)
         whole = {row.session_address for row in await self._open_sessions(now)} if batch.resync else set()
         for change in batch.changes:
-            row = change.after or change.before
-            if isinstance(row, LiveSessionRow):
-                whole |= {row.session_address} if row.runs else set()
-            elif isinstance(row, IntervalRow) or (isinstance(row, WatchRow) and row.completed_at is not None):
-                touched[row.session_address].add(row.pubkey)
+            address, row = session_with_attendance(change), change.after or change.before
+            if address is not None and isinstance(row, LiveSessionRow):
+                whole.add(address)
+            elif address is not None and isinstance(row, IntervalRow | WatchRow):
+                touched[address].add(row.pubkey)
         return {address: frozenset(people) for address, people in touched.items()} | dict.fromkeys(whole, _ALL)
 
     # -- reads

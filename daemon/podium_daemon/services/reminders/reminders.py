@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Collection, Mapping, Sequence
+from importlib.metadata import version
 from itertools import islice
 from typing import Final, TypeVar
 
@@ -20,8 +21,10 @@ from podium_daemon.writers.gift_wrapper import ListsRead, Wrapper
 from podium_protocol import kinds
 from podium_protocol.events import VerifiedEvent
 from podium_protocol.live.reminders import LedgerState, ReminderMessage, ReminderPolicy
-from podium_storage.changes import Batch
+from podium_storage.changed_sessions import session_with_messages
+from podium_storage.changes import Batch, ChangeSubscription
 from podium_storage.database import Transaction
+from podium_storage.meta import Meta
 from podium_storage.mirror import mirror as mirror_module
 from podium_storage.mirror.mirror import Mirror
 from podium_storage.outbox import outbox as outbox_module
@@ -37,6 +40,8 @@ _PLANNING: Final = 0.5  # seconds in one turn
 _MOMENT: Final = 0.05  # seconds between two turns that plan
 _AT_ONCE: Final = 20  # sessions read at a time
 _PEOPLE: Final = 100  # planned for before the event loop gets a turn: some 3 ms
+_FORGET_AFTER: Final = 60.0  # seconds from a change until it is noted that it was dealt with: not a commit for each
+_PLANNED_WITH: Final = "messagesPlannedWith"
 
 
 P = TypeVar("P", RsvpRow, AttendanceRow)
@@ -70,11 +75,14 @@ class ReminderService:
         )
         self._rewrapper = Rewrapper(store=store, outbox=outbox, wrapper=wrapper)
         self._store = store
+        self._meta = Meta(store.database)
         self._outbox = outbox
         self._clock = clock
         self._look_again_at = 0
         self._to_plan: dict[str, set[str] | None] = {}  # sessions to plan, and for which people; None: for all
-        self._unplanned: deque[int] = deque()  # sessions that were not looked at since the start, or a failure
+        self._unplanned: deque[int] = deque()  # sessions that were not looked at since the settings changed
+        self._changes: ChangeSubscription | None = None
+        self._forget_at: float | None = None  # when what is planned by now is forgotten as changed; None: nothing is
 
     @property
     def settings(self) -> ReminderSettings:
@@ -96,8 +104,8 @@ class ReminderService:
             return
         names = (table.name for table in (self._store.sessions, self._store.rsvps, self._store.attendance))
         tables = (*names, self._store.ledger.name, mirror_module.TABLE, outbox_module.TABLE)
-        with self._store.changes.subscribe(*tables) as changes:
-            await run_reconcile_loop(self.name, self._turn, changes, clock=self._clock, stop=stop)
+        with self._store.changes.subscribe(*tables) as self._changes:
+            await run_reconcile_loop(self.name, self._turn, self._changes, clock=self._clock, stop=stop)
 
     async def _turn(self, batch: Batch) -> float | None:
         now = int(self._clock.now())
@@ -107,6 +115,8 @@ class ReminderService:
         self._sender.unread.look_again(now, told_more=batch.resync or bool(_message_relay_lists(batch)))
         await self._sender.send_due(now)
         await self._sender.prepare(now)
+        if self._forget_at is not None and self._clock.monotonic() >= self._forget_at:
+            await self._forget_changes()
         return await self._next_due(now)
 
     # -- planning
@@ -114,9 +124,11 @@ class ReminderService:
     async def _plan(self, batch: Batch, now: int) -> None:
         """Plan what changed, then all that is left to plan, for a second at most: what is due must not wait for it."""
         if batch.resync:
-            since = self._store.sessions.where("scheduledAt").above(now - LOOK_BACK)
-            self._unplanned = deque(await since.primary_keys())
-        for address, people in _touched(batch).items():
+            await self._plan_anew(now)
+        touched = _touched(batch)
+        if self._forget_at is None and (touched or batch.resync):
+            self._forget_at = self._clock.monotonic() + _FORGET_AFTER
+        for address, people in touched.items():
             known = self._to_plan.get(address, set())
             self._to_plan[address] = None if people is None or known is None else known | people
         until = self._clock.monotonic() + _PLANNING
@@ -127,6 +139,28 @@ class ReminderService:
                 self._to_plan.pop(row.session_address, None)
             if self._clock.monotonic() >= until:
                 return
+
+    async def _plan_anew(self, now: int) -> None:
+        """Plan the sessions that changed since all was planned; under other settings, every session."""
+        if await self._meta.get(_PLANNED_WITH) == self._planned_with():
+            self._to_plan |= dict.fromkeys(await self._store.unplanned.addresses())
+        else:
+            since = self._store.sessions.where("scheduledAt").above(now - LOOK_BACK)
+            self._unplanned = deque(await since.primary_keys())
+
+    async def _forget_changes(self) -> None:
+        """Note that all is planned, for the next start, unless something changed meanwhile."""
+        if self._changes is None or self._to_plan or self._unplanned or self._forget_at is None:
+            return
+        self._forget_at = self._clock.monotonic() + _FORGET_AFTER
+        if await self._store.unplanned.clear(self._changes):
+            self._forget_at = None
+            if await self._meta.get(_PLANNED_WITH) != self._planned_with():
+                await self._meta.set(_PLANNED_WITH, self._planned_with())
+
+    def _planned_with(self) -> str:
+        """What the plan of a session depends on besides its rows."""
+        return f"{version('podium-nostr')} {self.settings.planner}"
 
     async def _next_to_plan(self) -> list[LiveSessionRow]:
         """Read some of the sessions that are to be planned; none: there is no other."""
@@ -262,11 +296,11 @@ def _touched(batch: Batch) -> dict[str, set[str] | None]:
     """Sessions to plan again after a batch, with the people concerned; None for all people."""
     touched: dict[str, set[str] | None] = {}
     for change in batch.changes:
-        row = change.after or change.before
-        if isinstance(row, LiveSessionRow) and _concerns_all(change.before, change.after):
-            touched[row.session_address] = None
-        elif isinstance(row, RsvpRow | AttendanceRow):
-            people = touched.setdefault(row.session_address, set())
+        address, row = session_with_messages(change), change.after or change.before
+        if address is not None and isinstance(row, LiveSessionRow):
+            touched[address] = None
+        elif address is not None and isinstance(row, RsvpRow | AttendanceRow):
+            people = touched.setdefault(address, set())
             if people is not None:
                 people.add(row.pubkey)
     return touched
@@ -276,14 +310,6 @@ def _message_relay_lists(batch: Batch) -> set[str]:
     """The people whose list of message relays (kind 10050) came."""
     events = (change.after for change in batch.changes)
     return {event.pubkey for event in events if isinstance(event, VerifiedEvent) and event.kind == kinds.DM_RELAY_LIST}
-
-
-def _concerns_all(before: object, after: object) -> bool:
-    """Whether a change of a session row changes people's messages; a refreshed status does not."""
-    if not isinstance(before, LiveSessionRow) or not isinstance(after, LiveSessionRow):
-        return True
-    named = ("epoch", "state", "withdrawn", "moved_at", "recording_state", "title")
-    return any(getattr(before, name) != getattr(after, name) for name in named)
 
 
 def _accounted(row: LedgerRow, deliveries: Sequence[Delivery], now: int) -> LedgerRow:

@@ -17,6 +17,7 @@ from podium_daemon.runtime.supervisor import Stop
 from podium_protocol import kinds
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.attendance_record import AttendanceRecord, read_attendance_record
+from podium_storage.changes import Batch
 from podium_storage.table.models import AttendanceRow, LiveSessionRow
 from tests.support.able_engine import AbleEngine
 from tests.support.full_disk import full_disk
@@ -230,6 +231,29 @@ async def test_a_daemon_that_died_right_after_the_end_makes_the_final_record(pol
         assert record.left_at is not None
         assert row.scheduled_at + 600 <= record.left_at <= row.scheduled_at + 605
         assert len(_records(here, ben)) == 1
+
+
+async def test_a_start_looks_at_no_session_that_was_settled() -> None:
+    """A minute after the last change it is noted that all is attested; what changes after that is looked at again."""
+    async with world() as here:
+        row = await here.schedule(starts_in=0, minutes=60)
+        await here.turn()
+        seat = await Room(here, row).sit(person := await here.person())
+        await _beat(here, 300, seat)
+        tables = (here.store.sessions.name, here.store.intervals.name)
+        with here.store.changes.subscribe(*tables) as changes:
+            here.attendance._changes = changes
+            await Room(here, row).leave(seat)
+            await here.lifecycle.end(row.session_address, here.instructor.pubkey)
+            assert await here.store.unattested.addresses() == [row.session_address]
+            await here.attendance._turn(changes.take_changes() or Batch(()))
+            assert await here.store.unattested.addresses() == [row.session_address]
+            await here.clock.advance(61)
+            await here.attendance._turn(changes.take_changes() or Batch(()))
+            assert await here.store.unattested.addresses() == []
+        assert await _is_counted(here, row, person, final=True)
+        await here.attendance.track(row.session_address, person.pubkey, row.scheduled_at + 900, row.scheduled_at + 960)
+        assert await here.store.unattested.addresses() == [row.session_address]
 
 
 async def test_what_was_closed_before_the_daemon_died_is_settled_too() -> None:

@@ -51,6 +51,51 @@ async def test_somebody_who_comes_gets_the_model_s_messages_each_once() -> None:
         assert stored.reminder_sent
 
 
+async def _until_planned(here: World, batch: Batch) -> None:
+    """Turns of the service with its subscription, until it has noted that all is planned."""
+    with here.store.changes.subscribe(here.store.sessions.name, here.store.rsvps.name) as here.reminders._changes:
+        await here.reminders._turn(batch)
+        await here.clock.advance(61)
+        await here.reminders._turn(here.reminders._changes.take_changes() or Batch(()))
+
+
+async def test_a_start_plans_what_changed_since_all_was_planned() -> None:
+    """Another session is not read, however many there are; under other settings all are planned anew."""
+    async with world() as here:
+        row, other, early, late = await here.schedule(), await here.schedule(), await here.person(), await here.person()
+        await here.answer(early, row)
+        await here.answer(early, other)
+        await here.rsvps._turn(EVERYTHING)
+        await _until_planned(here, EVERYTHING)
+        assert await here.store.unplanned.addresses() == []
+        await here.answer(late, row)  # as the daemon dies: nobody has planned it
+        await here.rsvps._turn(EVERYTHING)
+        here.join()
+        with reading(here.store.database) as reads:
+            await here.reminders._plan(EVERYTHING, here.now)
+            assert reads.rows_of(here.store.sessions.name) == 1
+        assert "hour" in await here.states(late, row)
+        offsets = here.reminders.settings.planner.policy.offsets[1:]
+        policy = msgspec.structs.replace(here.reminders.settings.planner.policy, offsets=offsets)
+        planner = msgspec.structs.replace(here.reminders.settings.planner, policy=policy)
+        here.reminders.settings = msgspec.structs.replace(here.reminders.settings, planner=planner)
+        await here.reminders._plan(EVERYTHING, here.now)
+        assert (await here.states(early, other))["day"] == "cancelled"
+
+
+async def test_a_change_that_waits_is_not_taken_for_planned() -> None:
+    """It came after the last turn began, and the daemon may die before the next one."""
+    async with world() as here:
+        row, person = await here.schedule(), await here.person()
+        with here.store.changes.subscribe(here.store.sessions.name, here.store.rsvps.name) as changes:
+            here.reminders._changes = changes
+            await here.reminders._turn(EVERYTHING)
+            await here.answer(person, row)
+            await here.clock.advance(61)
+            await here.reminders._turn(Batch(()))
+            assert await here.store.unplanned.addresses() == [row.session_address]
+
+
 async def test_a_turn_reads_the_sessions_that_changed_and_no_other() -> None:
     """Among many sessions a quiet turn reads none, and an answer to one reads that one."""
     async with world() as here:
