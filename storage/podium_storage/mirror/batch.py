@@ -74,7 +74,9 @@ class MirrorBatch:
 
     async def read(self, entries: Sequence[MirrorEntry]) -> None:
         """Read what the mirror holds of the ids and addresses that these events touch."""
-        await self._intern(dict.fromkeys(entry.event.pubkey for entry in entries))
+        entries = await self._by_known_authors(entries)
+        if not entries:
+            return
         pubkeys = {key: Pubkey(pubkey) for pubkey, key in self._atoms.items()}
         await self._tx.execute(_LOOKUPS)
         await self._tx.execute_many(_LOOK_UP, _lookups(entries, self._atoms))
@@ -87,6 +89,14 @@ class MirrorBatch:
         for event_id, author in await self._tx.fetch_all(_TOMBSTONES):
             self.standing.set_tombstone(_event_id(event_id), pubkeys[_integer(author)])
         await self._tx.execute(_FORGET)
+
+    async def _by_known_authors(self, entries: Sequence[MirrorEntry]) -> Sequence[MirrorEntry]:
+        """Intern the authors; return the entries of those who were known before, since of others nothing is here."""
+        authors = dict.fromkeys(entry.event.pubkey for entry in entries)
+        unknown = [author for author in authors if self._interner.known(author, self._tx) is None]
+        await self._intern(authors)
+        new = {author for author in unknown if self._interner.is_new(author, self._tx)}
+        return [entry for entry in entries if entry.event.pubkey not in new] if new else entries
 
     async def write(self) -> None:
         """Write the result of the fold to the mirror."""

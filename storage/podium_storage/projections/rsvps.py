@@ -88,12 +88,13 @@ class _Outdone:
     """What one transaction knows of events in the mirror that do not count.
 
     `ids`: events that came with it and do not, and those that did before it; `people`: those whose answer had come in
-    another way, so that events of theirs may have been outdone by it.
+    another way, so that events of theirs may have been outdone by it. `folded`: people with answers in it.
     """
 
     def __init__(self) -> None:
         self.ids: set[str] = set()
         self.people: set[str] = set()
+        self.folded: set[str] = set()
 
     def note(self, book: RsvpBook, before: Mapping[_Person, RsvpRow]) -> None:
         """Note which answers count now, and which did before."""
@@ -112,6 +113,7 @@ class RsvpProjection:
     def __init__(self, rsvps: Table[RsvpRow], database: Database, interner: Interner) -> None:
         """Write to this table, which belongs to this database."""
         self._rsvps = rsvps
+        self._interner = interner
         self._floors = Table.from_schema(RSVP_FLOORS, database, interner)
         self._outdone: WeakKeyDictionary[Transaction, _Outdone] = WeakKeyDictionary()
 
@@ -129,7 +131,7 @@ class RsvpProjection:
 
         Otherwise one key could fill the disk with answers to one session.
         """
-        outdone = self._outdone.pop(tx, None) or _Outdone()
+        outdone = self._of(tx)
         rows: dict[Value, SqlRow] = {}
         async for part in in_slices(sorted(outdone.ids), _PEOPLE):
             values, parameters = SqliteDialect.values([id_bytes(EventId(one)) for one in part])
@@ -137,21 +139,35 @@ class RsvpProjection:
         authors = {effect.event.pubkey for effect in effects if effect.event.kind == kinds.RSVP}
         if people := sorted(outdone.people & authors):
             rows |= {row[0]: row for row in await tx.query(_IDLE, (SqliteDialect.json(people),))}
+        outdone.ids.clear()
+        outdone.people.clear()
         return list(rows.values())
 
     async def fold_answers(self, tx: Transaction, answers: Sequence[FoldedRsvp], *, received_at: int) -> None:
         """Fold in answers from another source, such as those to a private session, or replies to a message."""
         if not answers:
             return
-        people = list({(answer.rsvp.session_address, answer.rsvp.pubkey): None for answer in answers})
+        people = self._known_before(tx, answers)
         before = await self._rows(tx, people)
-        floors = await self._floor_rows(tx, people)
+        floors = await self._floor_rows(tx, people) if people else {}
         book = RsvpBook(before, floors, next_place=await sequences.reserve(tx, FIRST_SEEN, len(answers)))
         async for part in in_slices(answers):
             for answer in part:
                 book.fold(answer, received_at)
         self._of(tx).note(book, before)
         await self._write(tx, book, before, floors)
+
+    def _known_before(self, tx: Transaction, answers: Sequence[FoldedRsvp]) -> list[_Person]:
+        """The people who may have rows: not those whose key is new in this transaction, and in it for the first time.
+
+        Most answers of a first reading are by people who were never heard of.
+        """
+        folded = self._of(tx).folded
+        authors = {answer.rsvp.pubkey for answer in answers}
+        new = {author for author in authors if author not in folded and self._interner.is_new(author, tx)}
+        folded |= authors
+        pairs = {(answer.rsvp.session_address, answer.rsvp.pubkey): None for answer in answers}
+        return [pair for pair in pairs if pair[1] not in new] if new else list(pairs)
 
     def _of(self, tx: Transaction) -> _Outdone:
         return self._outdone.setdefault(tx, _Outdone())

@@ -48,6 +48,11 @@ class Interner:
                 return found
             return self._minted[tx].get(text) if tx is not None and tx in self._minted else None
 
+    def is_new(self, text: str, tx: Transaction) -> bool:
+        """Whether the text got its id in this transaction: no row that was there before it can hold it."""
+        with self._lock:
+            return tx in self._minted and text in self._minted[tx]
+
     async def ids(self, tx: Transaction, texts: Collection[str]) -> dict[str, int]:
         """The id of each text, minted where there is none yet: two statements at most, however many texts."""
         found, missing = self._split(texts, tx)

@@ -18,6 +18,7 @@ from podium_protocol.live.rsvp import Rsvp, RsvpStatus
 from podium_storage import migrations
 from podium_storage.backend import Value
 from podium_storage.changes import ChangeKind
+from podium_storage.database import Transaction
 from podium_storage.projections.rsvps import RSVP_FLOORS, FoldedRsvp
 from podium_storage.table.models import RsvpRow
 from tests.support.events import NOW, key_of, verified
@@ -94,6 +95,24 @@ async def test_the_newest_counts_whatever_its_d() -> None:
         await here.ingest(newest := rsvp(ALICE, HERE, "declined", d="2", at=3))
         await here.ingest(rsvp(ALICE, HERE, "tentative", d="3", at=1))
         assert await here.answers() == {(HERE, ALICE.pubkey): ("declined", newest.id)}
+
+
+async def test_who_is_new_in_a_transaction_is_known_to_its_next_batch() -> None:
+    """Two batches of one transaction by a person never heard of: the second finds what the first one wrote."""
+    first, second = rsvp(ALICE, HERE, d="one", at=NOW), rsvp(ALICE, HERE, "declined", d="two", at=NOW + 1)
+
+    async def scope(tx: Transaction) -> list[str]:
+        return [
+            outcome.value
+            for events in ([first], [first, second], [rsvp(ALICE, HERE, "tentative", d="two", at=NOW)])
+            for outcome in await here.mirror.ingest_within(tx, events, received_at=NOW)
+        ]
+
+    async with mirrored() as here:
+        outcomes = await here.store.database.transact(scope)
+        assert outcomes == ["stored", "duplicate", "stored", "superseded"]
+        assert await here.answers() == {(HERE, ALICE.pubkey): ("declined", second.id)}
+        assert await here.held() == {second.id}
 
 
 async def test_a_tie_goes_to_the_lowest_id() -> None:
