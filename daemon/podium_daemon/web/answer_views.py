@@ -131,7 +131,7 @@ class AnswerViews:
         tried: dict[str, list[LedgerRow | LetterRow]] = {}
         rows: list[LedgerRow | LetterRow] = [*letters, *(entry for entry in ledger if entry.epoch == row.epoch)]
         for each in rows:
-            if each.session_address == row.session_address and each.state in _TRIED and each.pubkey != self._service:
+            if each.session_address == row.session_address and each.state in TRIED and each.pubkey != self._service:
                 tried.setdefault(each.pubkey, []).append(each)
         # a person who was reached since has named relays meanwhile, even if some messages were too late for that
         return {key: own for key, own in tried.items() if max(own, key=_tried_at).state == UNDELIVERABLE}
@@ -215,7 +215,8 @@ def _named(pubkey: str, role: Literal["co-host", "invited"], letter: LetterRow |
     )
 
 
-_TRIED: Final = (UNDELIVERABLE, "prepared", "claimed", "sent")
+TRIED: Final = (UNDELIVERABLE, "prepared", "claimed", "sent")
+"""The states of messages that tell whether a person can be reached."""
 
 
 def _tried_at(row: LedgerRow | LetterRow) -> tuple[int, int]:

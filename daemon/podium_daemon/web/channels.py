@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
 from collections import Counter
 from collections.abc import Iterable
@@ -56,10 +55,37 @@ class Channel:
                 self.own.pop(pubkey, None)
 
 
+class Bell(asyncio.Event):
+    """Set at news of one stream, and after a while, so that it gives a sign of life."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._timer: asyncio.TimerHandle | None = None
+        self._is_late = False
+
+    async def news_within(self, seconds: float) -> bool:
+        """Wait for news, until `seconds` after the last sign of life at most; False if that was due."""
+        if self._timer is None:  # not one for each time that there is news: those to a thousand streams would add up
+            self._timer = asyncio.get_running_loop().call_later(seconds, self._run_out)
+        await self.wait()
+        self.clear()
+        was_late, self._is_late = self._is_late, False
+        return not was_late
+
+    def close(self) -> None:
+        """Stop the clock."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _run_out(self) -> None:
+        self._timer, self._is_late = None, True
+        self.set()
+
+
 class Subscriber:
     """One stream: notified when the session's public view or a row of its person changed, or, if leading, any row."""
 
-    def __init__(self, topic: Channel, viewer: Caller | None, bell: asyncio.Event) -> None:
+    def __init__(self, topic: Channel, viewer: Caller | None, bell: Bell) -> None:
         self.topic = topic
         self.viewer = viewer
         self.own_changed = True
@@ -72,13 +98,3 @@ class Subscriber:
     def notify(self) -> None:
         """Tell the stream that there is news."""
         self._bell.set()
-
-
-async def rung_within(bell: asyncio.Event, seconds: float) -> bool:
-    """Wait for news, `seconds` at most."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await bell.wait()
-    rung = bell.is_set()
-    bell.clear()
-    return rung

@@ -14,14 +14,15 @@ from pydantic import BaseModel
 
 from podium_daemon.runtime.connections import count_down
 from podium_daemon.runtime.tasks import Watched
-from podium_daemon.web.channels import Channel, Subscriber, View
+from podium_daemon.web.answer_views import TRIED
+from podium_daemon.web.channels import Bell, Channel, Subscriber, View
 from podium_daemon.web.login import Caller
 from podium_daemon.web.person_names import beside_loop
 from podium_daemon.web.question_views import both_views
 from podium_daemon.web.stream_places import MAX_STREAMS, StreamPlaces
 from podium_daemon.web.views import Views, leads
 from podium_protocol.events import Pubkey
-from podium_storage.changes import Batch, ChangeSubscription
+from podium_storage.changes import Batch, Change, ChangeSubscription
 from podium_storage.slices import in_slices
 from podium_storage.store import Store
 from podium_storage.table.models import (
@@ -75,12 +76,10 @@ class StreamHub:
         self._running: asyncio.Task[None] | None = None
 
     @contextmanager
-    def listen(
-        self, session_address: str, viewer: Caller | None, *, bell: asyncio.Event | None = None
-    ) -> Iterator[Subscriber]:
+    def listen(self, session_address: str, viewer: Caller | None, bell: Bell) -> Iterator[Subscriber]:
         """Watch one session. `bell` is set at news; one stream may hang several subscribers on one."""
         topic = self._topics.setdefault(session_address, Channel())
-        listener = Subscriber(topic, viewer, bell or asyncio.Event())
+        listener = Subscriber(topic, viewer, bell)
         topic.listeners.add(listener)
         if viewer is not None:
             topic.people[viewer.pubkey] += 1
@@ -255,9 +254,15 @@ def _touched(batch: Batch) -> dict[str, _Touch]:
             touched[row.session_address].tables.add(change.table)
             if isinstance(row, LiveSessionRow):
                 touched[row.session_address].session = True
-            elif isinstance(row, _OfAPerson):
+            elif isinstance(row, _OfAPerson) and not _is_only_planned(change):
                 touched[row.session_address].people.add(row.pubkey)
     return touched
+
+
+def _is_only_planned(change: Change) -> bool:
+    """Whether it is a message that was not tried: a session that moves has those to thousands planned again."""
+    rows = [row for row in (change.before, change.after) if row is not None]
+    return all(isinstance(row, LedgerRow | LetterRow) and row.state not in TRIED for row in rows)
 
 
 def _wake(row: LiveSessionRow, touch: _Touch, changed: Collection[Pubkey], listeners: Iterable[Subscriber]) -> None:

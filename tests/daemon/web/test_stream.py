@@ -15,6 +15,7 @@ import msgspec
 import pytest
 
 from podium_daemon.web import stream_places, watch
+from podium_daemon.web.channels import Bell
 from podium_daemon.web.login import Caller
 from podium_daemon.web.problems import Problem
 from podium_daemon.web.routes import stream
@@ -23,7 +24,8 @@ from podium_daemon.web.stream_places import MAX_OF_ONE_KEY, StreamPlaces
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.rsvp import RsvpStatus
 from podium_protocol.nips import nip98
-from podium_storage.table.models import LiveSessionRow, RsvpRow
+from podium_storage.changes import Batch, Change, ChangeKind
+from podium_storage.table.models import LedgerRow, LiveSessionRow, RsvpRow
 from tests.support.reads import reading
 from tests.support.relays import new_key
 from tests.support.site import WITHIN, Site, site
@@ -422,9 +424,9 @@ async def test_streams_survive_what_nobody_foresaw(here: Site, monkeypatch: pyte
 async def test_streams_are_woken_a_few_at_a_time(here: Site) -> None:
     """Between those that are told of a change at once, other work has its turn: a thousand would hold it up."""
     row = await here.here.schedule()
-    hub, bells = watch.StreamHub(here.here.store, here.views), [asyncio.Event() for _ in range(120)]
+    hub, bells = watch.StreamHub(here.here.store, here.views), [Bell() for _ in range(120)]
     with ExitStack() as stack:
-        listening = [stack.enter_context(hub.listen(row.session_address, None, bell=bell)) for bell in bells]
+        listening = [stack.enter_context(hub.listen(row.session_address, None, bell)) for bell in bells]
         await hub.current(row.session_address, listening[0].topic)
         await here.here.answer(new_key(), row)
         woken = [0]
@@ -433,6 +435,31 @@ async def test_streams_are_woken_a_few_at_a_time(here: Site) -> None:
                 await asyncio.sleep(0)
                 woken.append(sum(bell.is_set() for bell in bells))
     assert max(after - before for before, after in pairwise(woken)) <= 25
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "is_told"),
+    [
+        (None, "scheduled", False),
+        ("scheduled", "cancelled", False),
+        ("scheduled", "prepared", True),
+        ("scheduled", "undeliverable", True),
+        ("undeliverable", "scheduled", True),
+        ("sent", None, True),
+    ],
+)
+def test_messages_that_are_only_planned_are_news_to_leaders_alone(
+    before: str | None, after: str | None, is_told: bool
+) -> None:
+    """A session that moves has the messages to thousands planned again: what is theirs is not read for that."""
+
+    def row(state: str | None) -> LedgerRow | None:
+        usual = {"epoch": 0, "message": "hour", "due_at": 9, "window_ends_at": 10, "relays": (), "updated_at": 0}
+        return None if state is None else LedgerRow(session_address="s", pubkey="ada", state=state, **usual)
+
+    change = Change("reminderLedger", ChangeKind.UPDATED, 1, row(before), row(after))
+    touch = watch._touched(Batch((change,)))["s"]
+    assert (touch.tables, touch.people) == ({"reminderLedger"}, {"ada"} if is_told else set())
 
 
 def test_streams_have_a_share_for_those_who_signed_in_and_for_leaders() -> None:

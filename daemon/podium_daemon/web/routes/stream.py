@@ -5,7 +5,6 @@ Anybody gets the public view. Who signed in also gets what is theirs, and a lead
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from typing import Annotated, Final
@@ -17,7 +16,7 @@ from pydantic import StringConstraints
 
 from podium_daemon.api.base import Model
 from podium_daemon.api.rooms import RoomOut
-from podium_daemon.web.channels import Subscriber, View, rung_within
+from podium_daemon.web.channels import Bell, Subscriber, View
 from podium_daemon.web.context import Context, InContext
 from podium_daemon.web.guard import origin_of_caller
 from podium_daemon.web.login import Caller, OptionalCaller
@@ -103,8 +102,9 @@ async def _told(
     context: Context, watch: StreamHub, views: Sequence[_View], address: str, *, refused: Sequence[bytes] = ()
 ) -> AsyncGenerator[bytes, None]:
     """The texts of one stream. It ends with the first of its sessions that is over for this caller: they ask again."""
-    ends_at, bell = context.clock.monotonic() + MAX_SECONDS, asyncio.Event()
+    ends_at, bell = context.clock.monotonic() + MAX_SECONDS, Bell()
     with ExitStack() as stack:
+        stack.callback(bell.close)
         if views:
             leading = any(view.leading for view in views)
             stack.enter_context(watch.places.take_place(views[0].viewer, leading=leading, address=address))
@@ -117,7 +117,7 @@ async def _told(
                 if news := await view.news(watch, listener):
                     yield b"".join(news)
             patience = min(view.patience(listener) for view, listener in listening)
-            if not await rung_within(bell, patience):
+            if not await bell.news_within(patience):
                 yield b": beat\n\n"
         if any(listener.signed_out for _, listener in listening):
             yield _event("signed-out", View.of(b"{}"))  # so that a page does not come back with a login that has ended
@@ -149,8 +149,8 @@ class _View:
         self._sent = {"session": last_id, "questions": _NO_QUESTIONS}
         self._rests_until = 0.0
 
-    def listen(self, watch: StreamHub, bell: asyncio.Event) -> AbstractContextManager[Subscriber]:
-        return watch.listen(self.session_address, self.viewer, bell=bell)
+    def listen(self, watch: StreamHub, bell: Bell) -> AbstractContextManager[Subscriber]:
+        return watch.listen(self.session_address, self.viewer, bell)
 
     async def news(self, watch: StreamHub, listener: Subscriber) -> list[bytes]:
         topic = listener.topic
