@@ -126,6 +126,11 @@ def write_packet(
     return head + pack("!HHBBH", _ONE_BYTE, 1, level_id << 4, packet.level, 0) + packet.body
 
 
+def is_rtcp(data: bytes) -> bool:
+    """Whether a packet of two bytes or more is RTCP: on a common port no payload type looks like one (RFC 5761, 4)."""
+    return 192 <= data[1] <= 223
+
+
 def newer(one: int, other: int, bits: int = 16) -> bool:
     """Whether number `one` comes after `other` on a circle of 2**bits (RFC 1982)."""
     half = 1 << (bits - 1)

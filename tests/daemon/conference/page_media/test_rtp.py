@@ -20,9 +20,11 @@ from hypothesis import strategies as st
 from podium_daemon.conference.page_media.rtp import (
     MAX_MISSING,
     Nack,
+    Packet,
     PictureLost,
     Report,
     SenderReport,
+    is_rtcp,
     newer,
     read_feedback,
     read_packet,
@@ -95,6 +97,17 @@ def test_loudness_passes_under_the_receivers_number(level: int, theirs: int, our
     read = RtpPacket.parse(again, maps[1])
     assert read.extensions.audio_level == (level >= 128, level & 0x7F)
     assert read.payload == b"sound"
+
+
+@given(st.integers(96, 127), st.booleans())
+def test_rtcp_is_told_from_media_by_its_second_byte(payload_type: int, marker: bool) -> None:
+    """They share a port: dynamic payload types, with the marker or without, look like none of RTCP's packet types."""
+    packet = Packet(marker, 0, 1, 2, 3, padded=False, body=b"x")
+    assert not is_rtcp(write_packet(packet, payload_type=payload_type, sequence=1, timestamp=2, ssrc=3))
+    assert is_rtcp(write_picture_lost(1, 2))
+    assert is_rtcp(write_nack(1, 2, [3]))
+    assert is_rtcp(write_receiver_report(1, []))
+    assert is_rtcp(write_sender_report(SenderReport(1, 2, 3), packets=4, octets=5, cname=b"x"))
 
 
 @given(data=st.binary(max_size=200), mid_id=st.one_of(st.none(), st.integers(0, 255)))

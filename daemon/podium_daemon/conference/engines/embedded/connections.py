@@ -13,7 +13,14 @@ from collections.abc import Callable, Sequence
 from typing import Final, Literal
 
 from aioice import ice
-from aiortc import RTCConfiguration, RTCIceServer, RTCPeerConnection, RTCRtpTransceiver, RTCSessionDescription
+from aiortc import (
+    RTCConfiguration,
+    RTCIceServer,
+    RTCPeerConnection,
+    RTCRtpTransceiver,
+    RTCSessionDescription,
+    rtcdtlstransport,
+)
 from aiortc.rtcconfiguration import RTCBundlePolicy
 from aiortc.rtcrtpsender import RTCRtpSender
 
@@ -24,6 +31,7 @@ from podium_daemon.conference.page_media.rtp import (
     Packet,
     PictureLost,
     SenderReport,
+    is_rtcp,
     read_feedback,
     read_packet,
     write_receiver_report,
@@ -34,6 +42,7 @@ from podium_daemon.conference.page_media.switches import PUBLISHED
 CONNECT_WITHIN: Final = 30.0  # seconds from the descriptions to DTLS; a browser that cannot reach us gives up as early
 _MEDIA: Final = {TrackKind.AUDIO: "audio", TrackKind.VIDEO: "video", TrackKind.SCREEN: "video"}
 _CODEC: Final = {"audio": "audio/opus", "video": "video/VP8"}
+_COMPONENT: Final = 1  # RFC 8445: RTP and RTCP share it
 _MAX_SSRCS: Final = 32  # of one publisher: a browser has three, and a new one when a camera is changed
 _KILOBITS: Final = {TrackKind.AUDIO: 64, TrackKind.VIDEO: 1200, TrackKind.SCREEN: 2500}
 _MEDIA_HEAD: Final = re.compile(r"(?m)^m=(?:audio|video) [^\n]*\nc=[^\n]*\n")
@@ -82,15 +91,17 @@ class _Connection:
         self._transport.__dict__["_handle_rtcp_data"] = self._on_rtcp
 
     def _send(self, data: bytes) -> None:
-        """Encrypt and send, at once: aiortc's coroutine waits for nothing."""
-        step = self._transport._send_rtp(data)
+        """Encrypt and send, at once: what aiortc's `_send_rtp` does, whose four coroutines cost a fifth of a packet."""
+        transport = self._transport
         try:
-            step.send(None)
-        except StopIteration:
-            return
+            pair = transport.transport._connection._nominated.get(_COMPONENT)
+            if pair is None or transport._state is not rtcdtlstransport.State.CONNECTED:
+                return
+            srtp = transport._tx_srtp
+            sealed = srtp.protect_rtcp(data) if is_rtcp(data) else srtp.protect(data)
+            pair.protocol.transport.sendto(sealed, pair.remote_addr)
         except Exception:  # noqa: BLE001  (one receiver's trouble is not the publisher's, who is being served; its end is told elsewhere)
             return
-        step.close()
 
     async def _on_rtp(self, data: bytes, arrival_time_ms: int) -> None:
         """Take a media packet."""
