@@ -32,10 +32,14 @@ POINTS: Final = ("before commit", "after commit", "after send", "after OK")
 
 
 class Stay(msgspec.Struct):
-    """From when to when a person sat in the room, as they saw it."""
+    """From when to when a person sat in the room, as they saw it.
+
+    `is_lost`: the seat was gone before the daemon was, since the machine was too busy for the page's signs of life.
+    """
 
     began: float
     ended: float = 0.0
+    is_lost: bool = False
 
 
 class Killer:
@@ -122,14 +126,19 @@ class Course:
         answer = await self.instructor.call("GET", f"{self.site.base}/api/sessions/long/attendance")
         return sum(int(row["totalDuration"]) for row in answer.body["attendance"])
 
-    async def until_noted(self) -> None:
-        """Wait until it is written down that the sitter sits there."""
+    async def sit(self, seat: Seat, stays: list[Stay]) -> Seat:
+        """Wait until it is written down that the sitter sits there; a seat that is lost meanwhile is taken again."""
+        stays.append(Stay(time.time()))
         before = await self.attended()
 
         async def noted() -> bool:
-            return await self.attended() > before
+            return seat.closed.is_set() or await self.attended() > before
 
         await until(noted, "the stay is written down")
+        if not seat.closed.is_set():
+            return seat
+        _note_end(seat, stays[-1])
+        return await self.sit(await _back(seat), stays)
 
     def letters(self, person: Outsider, name: str) -> list[Letter]:
         """What a person was told of a session."""
@@ -169,19 +178,15 @@ async def test_killed_at_any_point_it_tells_each_thing_once_and_loses_no_time(tm
         killer, stays = Killer(proxy, chance), list[Stay]()
         async with site.running() as daemon:
             seat = await course.begin(KILLS * 60 + 600)
-            stays.append(Stay(time.time()))
-            await course.until_noted()
+            seat = await course.sit(seat, stays)
             await _kill_while_told(course, killer, daemon, 0)
         for number in range(1, KILLS):
-            stays[-1].ended = await _gone(seat)
+            await _gone(seat, stays[-1])
             check_database(site.state)
             async with site.running() as daemon:
-                seat = await seat.come_back()
-                assert seat.is_taken, seat.said
-                stays.append(Stay(time.time()))
-                await course.until_noted()
+                seat = await course.sit(await _back(seat), stays)
                 await _kill_while_told(course, killer, daemon, number)
-        stays[-1].ended = await _gone(seat)
+        await _gone(seat, stays[-1])
         check_database(site.state)
         async with site.running():
             for name in course.starts:  # one after the other: of many, a look at all takes longer than one has to wait
@@ -203,11 +208,22 @@ async def _kill_while_told(course: Course, killer: Killer, daemon: Daemon, numbe
     await strike
 
 
-async def _gone(seat: Seat) -> float:
-    """When the seat's socket was cut."""
-    at = time.time()
+async def _gone(seat: Seat, stay: Stay) -> None:
+    """Note the end of the stay, and wait until the seat's socket is cut."""
+    _note_end(seat, stay)
     await asyncio.wait_for(seat.closed.wait(), 60)
-    return at
+
+
+def _note_end(seat: Seat, stay: Stay) -> None:
+    stay.ended = time.time()
+    # a second: the kill was waited for
+    stay.is_lost = seat.closed_at is not None and seat.closed_at < stay.ended - 1
+
+
+async def _back(seat: Seat) -> Seat:
+    again = await seat.come_back()
+    assert again.is_taken, again.said
+    return again
 
 
 def _sent(states: Iterable[str]) -> int:
@@ -246,5 +262,7 @@ def _no_state_went_back(course: Course) -> None:
 
 def _no_time_was_lost(credited: int, stays: list[Stay]) -> None:
     seen = sum(stay.ended - stay.began for stay in stays)
+    unsure = sum(stay.ended - stay.began for stay in stays if stay.is_lost)
     # a killed daemon knows a seat up to its last heartbeat, which is a second; rounding takes or adds one at each end
-    assert abs(credited - seen) <= 2 * len(stays) + 1, (credited, seen, len(stays))
+    slack = 2 * len(stays) + 1
+    assert seen - unsure - slack <= credited <= seen + slack, (credited, seen, unsure, len(stays))

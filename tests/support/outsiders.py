@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import json
 import secrets
+import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import timedelta
 from typing import Any, Final
@@ -207,6 +208,7 @@ class Seat:
         self.said: dict[str, Event] = {}
         """The newest message of each type that the room sent."""
         self.closed = asyncio.Event()
+        self.closed_at: float | None = None
         self._welcomed = asyncio.Event()
         self._tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._beat())]
 
@@ -249,6 +251,7 @@ class Seat:
                 self.said[message["type"]] = message
                 if message["type"] == "resume":  # it follows the welcome
                     self._welcomed.set()
+        self.closed_at = time.time()
         self.closed.set()
         self._welcomed.set()
 
