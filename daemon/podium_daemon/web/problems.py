@@ -8,13 +8,13 @@ from importlib.metadata import version
 from typing import Any, Final
 
 import structlog
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from pydantic.json_schema import GenerateJsonSchema
 from starlette.exceptions import HTTPException
-from starlette.requests import HTTPConnection
+from starlette.requests import ClientDisconnect, HTTPConnection
 
 from podium_daemon.api.problems import MEDIA_TYPE, TYPE, ProblemDocument
 from podium_daemon.conference.engine import EngineUnavailable
@@ -81,6 +81,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(InvalidInput, _bad_value)
     app.add_exception_handler(StoreError, _store)
     app.add_exception_handler(EngineUnavailable, _engine)
+    app.add_exception_handler(ClientDisconnect, _left)
     app.add_exception_handler(Exception, _unforeseen)
 
 
@@ -132,6 +133,11 @@ async def _engine(_request: Request, error: Exception) -> JSONResponse:
     # 409 is for a session that does not start without its engine
     status = HTTPStatus.SERVICE_UNAVAILABLE
     return Problem(Slug.ENGINE, str(error), "Try again in a moment.", status=status).response()
+
+
+async def _left(_request: Request, _error: Exception) -> Response:
+    # the caller is gone, or was cut off by the stop: no failure of ours, and the answer goes nowhere
+    return Response(status_code=HTTPStatus.BAD_REQUEST)
 
 
 async def _unforeseen(request: HTTPConnection, error: Exception) -> JSONResponse:

@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from httpx import ASGITransport, AsyncClient, Response
+from structlog.testing import capture_logs
 
 from podium_daemon.conference.engine import EngineUnavailable
 from podium_daemon.runtime.outcomes import Slug
@@ -245,3 +246,24 @@ def test_a_problem_holds_no_control_characters() -> None:
     assert document["detail"].isprintable()
     assert len(document["detail"]) <= 1000
     assert document["next"] == "c"
+
+
+async def test_a_caller_who_leaves_before_their_body_is_read_is_no_failure() -> None:
+    """It happens with every closed page, and to open calls at a stop: nothing is raised, nothing is logged."""
+    app = FastAPI()
+    problems.install(app)
+
+    @app.get("/")
+    async def read(request: Request) -> None:
+        await request.body()
+
+    async def receive() -> dict[str, str]:
+        return {"type": "http.disconnect"}
+
+    async def send(_message: object) -> None:
+        """The caller is gone."""
+
+    scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": []}
+    with capture_logs() as lines:
+        await app(scope, receive, send)
+    assert lines == []
