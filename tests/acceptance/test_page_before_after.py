@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import time
 from collections.abc import AsyncIterator
@@ -14,11 +16,12 @@ import pytest_asyncio
 import vobject
 
 from podium_daemon.services.people.profiles import Introduction
-from podium_protocol.events import Pubkey
+from podium_protocol.events import Pubkey, UnsignedEvent
 from podium_protocol.nips.nip19 import encode_npub
 from podium_storage.table.models import AttendanceRow, IntervalRow, LiveSessionRow, RsvpRow
 from tests.support.axe import flaws, installed_axe
 from tests.support.browsers import chromium, visit
+from tests.support.outsiders import send
 from tests.support.page import Kept, KeptHouse, kept_house, kept_session, press, profile_of, seen, show_recording
 from tests.support.relays import new_key
 from tests.support.site import site
@@ -138,7 +141,10 @@ async def daemon(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Kept
     rsvps = [
         answered(LATER, BEN.pubkey, 1, seat="held"),
         answered(LATER, ADA.pubkey, 2, seat="waiting", position=1),
-        *(answered(CROWDED, who, 10 + number, seat="held") for number, who in enumerate(CROWD)),
+        *(
+            msgspec.structs.replace(answered(CROWDED, who, 10 + number, seat="held"), first_seen=number - len(CROWD))
+            for number, who in enumerate(CROWD)
+        ),
     ]
     profiles = [
         profile_of(INSTRUCTOR, name="Prof. Grace", nip05="grace@example.org", picture="https://evil.example/pixel.png")
@@ -421,10 +427,20 @@ async def test_those_who_lead_see_how_much_each_person_attended(house: KeptHouse
     assert visitor.errors == []
 
 
+async def late_answer(house: KeptHouse) -> None:
+    """One more person answers, after all others."""
+    key, session = new_key(), f"{house.base}/api/sessions/{CROWDED.session_address}"
+    wish = json.dumps({"status": "confirmed", "pubkey": key.pubkey}).encode()
+    draft = await send("POST", f"{session}/rsvp/draft", wish)
+    event = key.sign(msgspec.convert(draft.body["events"][0], UnsignedEvent), os.urandom(32))
+    sent = await send("POST", f"{house.base}/api/events", b'{"events":[%b]}' % event.to_json())
+    assert sent.status == 200, sent.body
+
+
 async def test_those_who_lead_see_the_first_hundred_people_more_on_demand_and_whom_they_seek(house: KeptHouse) -> None:
     """The page is told of a hundred people and the number of the others, who are read when they are asked for.
 
-    A search finds them too, says how many, and ends with Escape.
+    One who answers meanwhile is one more of those. A search finds them too, says how many, and ends with Escape.
     """
     visitor = await house.person(INSTRUCTOR)
     page = await visitor.open(house.url(CROWDED))
@@ -432,6 +448,9 @@ async def test_those_who_lead_see_the_first_hundred_people_more_on_demand_and_wh
     await seen(page, "20 more people have answered.")
     rows = page.locator("podium-answers .answer-chips > li")
     await rows.nth(99).wait_for(state="visible")
+    assert await rows.count() == 100
+    await late_answer(house)
+    await seen(page, "21 more people have answered.")
     assert await rows.count() == 100
     field = page.get_by_label("Search who answered")
     await field.press_sequentially(encode_npub(CROWD[110]))
@@ -442,14 +461,14 @@ async def test_those_who_lead_see_the_first_hundred_people_more_on_demand_and_wh
     await seen(page, "Nobody of that name.")
     assert await rows.count() == 0
     await field.press("Escape")
-    await seen(page, "20 more people have answered.")
+    await seen(page, "21 more people have answered.")
     assert await field.input_value() == ""
     attendance = page.locator("podium-attended")
-    for part, shown in ((attendance, attendance.locator("tbody tr")), (page, rows)):
+    for part, shown, all_of_them in ((attendance, attendance.locator("tbody tr"), 120), (page, rows, 121)):
         assert await shown.count() == 100
         await part.get_by_role("button", name="Show more").first.click()
-        await shown.nth(119).wait_for(state="visible")
-        assert await shown.count() == 120
+        await shown.nth(all_of_them - 1).wait_for(state="visible")
+        assert await shown.count() == all_of_them
     assert not await page.get_by_role("button", name="Show more").first.is_visible()
     await attendance.get_by_label("Search who attended").fill(encode_npub(CROWD[5]))
     await attendance.get_by_text("1 person found").wait_for()

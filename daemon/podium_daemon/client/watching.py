@@ -47,15 +47,15 @@ class SessionNews(Model):
 
 
 class _Rsvps(Model):
-    items: tuple[RsvpOut, ...]
+    items: tuple[RsvpOut, ...] | None = None
 
 
 class _Reminders(Model):
-    items: tuple[ReminderOut, ...]
+    items: tuple[ReminderOut, ...] | None = None
 
 
 class _Attendance(Model):
-    items: tuple[AttendanceOut, ...]
+    items: tuple[AttendanceOut, ...] | None = None
 
 
 _WHOLE: Final[Mapping[str, type[Model]]] = {"session": SessionOut, "me": OwnOut, "room": RoomOut}
@@ -96,7 +96,8 @@ def _changed(view: WatchedSession, name: str, data: str) -> WatchedSession:
         if (whole := _WHOLE.get(name)) is not None:
             return view.model_copy(update={name: whole.model_validate_json(data, extra="allow")})
         if (listed := _LISTS.get(name)) is not None:
-            return view.model_copy(update={name: listed.model_validate_json(data, extra="ignore").items})
+            items = listed.model_validate_json(data, extra="ignore").items
+            return view if items is None else view.model_copy(update={name: items})  # only the number is another
     except ValidationError as error:
         raise RemoteProtocolError(f"the stream's {name!r} cannot be understood: {error.error_count()} flaws") from None
     return view

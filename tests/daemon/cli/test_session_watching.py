@@ -18,6 +18,7 @@ from rich.text import Text
 from podium_daemon.api.attendance import AttendanceOut
 from podium_daemon.api.rooms import RoomOut, RoomPerson
 from podium_daemon.api.rsvps import ReminderOut, RsvpOut
+from podium_daemon.client.watching import WatchedSession, _changed
 from tests.daemon.cli.conftest import CommandLine, Knots
 from tests.support.answers import answer
 from tests.support.scripted_daemon import Call, Reply, ScriptedDaemon, stream
@@ -53,6 +54,14 @@ def test_without_a_terminal_each_change_is_a_line(podium: CommandLine, knots: Kn
         "Ana: present: 0:01:05, 3 %",
         "Ana: room: present",
     ]
+
+
+def test_a_number_alone_keeps_the_people_that_were_told() -> None:
+    """Of a long list the stream tells the number where only that changed."""
+    listed = json.dumps({"items": [answer(RsvpOut, pubkey="a" * 64, name="Ana")], "total": 1})
+    view = _changed(WatchedSession(), "rsvps", listed)
+    assert [one.name for one in view.rsvps] == ["Ana"]
+    assert _changed(view, "rsvps", '{"total":300}') == view
 
 
 def test_a_line_that_is_lost_is_taken_up_again(podium: CommandLine, knots: Knots, daemon: ScriptedDaemon) -> None:

@@ -199,7 +199,17 @@ async def test_of_a_large_session_the_first_people_and_the_count_are_told(here: 
     assert (await here.get(here.path_of(row, "answers"), new_key())).status_code == 403
 
 
-async def answer_all(here: Site, row: LiveSessionRow, count: int) -> None:
+async def test_people_who_are_not_shown_change_the_number_alone(here: Site) -> None:
+    """Of a large session the first hundred people are not sent again for each person who answers after them."""
+    row = await here.here.schedule()
+    await answer_all(here, row, 2 * USUAL_ROWS)
+    async with opened(here, row, here.here.instructor) as heard:
+        assert len((await heard.until("rsvps"))["items"]) == USUAL_ROWS
+        await answer_all(here, row, 1, first=5_000)
+        assert await heard.until("rsvps") == {"total": 2 * USUAL_ROWS + 1}
+
+
+async def answer_all(here: Site, row: LiveSessionRow, count: int, *, first: int = 1) -> None:
     """Let many people have answered."""
     answers = [
         RsvpRow(
@@ -212,7 +222,7 @@ async def answer_all(here: Site, row: LiveSessionRow, count: int) -> None:
             first_seen_at=here.here.now,
             seat="held",
         )
-        for number in range(1, count + 1)
+        for number in range(first, first + count)
     ]
     await here.here.store.rsvps.bulk_put(answers)
 

@@ -147,6 +147,7 @@ class _View:
         self.viewer = viewer
         self.reference = reference
         self._sent = {"session": last_id, "questions": _NO_QUESTIONS}
+        self._totals: dict[str, int] = {}
         self._rests_until = 0.0
 
     def listen(self, watch: StreamHub, bell: Bell) -> AbstractContextManager[Subscriber]:
@@ -199,14 +200,14 @@ class _View:
         news: list[bytes] = []
         if changed & {store.rsvps.name, store.ledger.name, store.letters.name}:
             part = await views.answers.part(row, offset=0, limit=self._rows)
-            news += self._fresh("rsvps", await _listed(part.rsvps, part.total))
-            news += self._fresh("reminders", await _listed(part.reminders, len(part.reminders)))
+            news += await self._fresh_list("rsvps", part.rsvps, part.total)
+            news += await self._fresh_list("reminders", part.reminders, len(part.reminders))
             away = await views.answers.first_unreachable(row, self._rows)
-            news += self._fresh("unreachable", await _listed(*away))
+            news += await self._fresh_list("unreachable", *away)
         if changed & {store.sessions.name, store.letters.name}:
-            news += self._fresh("named", await _listed(*await views.answers.named_people(row, self._rows)))
+            news += await self._fresh_list("named", *await views.answers.named_people(row, self._rows))
         if changed & {store.attendance.name, store.watches.name}:
-            news += self._fresh("attendance", await _listed(*await views.attendance.part(row, limit=self._rows)))
+            news += await self._fresh_list("attendance", *await views.attendance.part(row, limit=self._rows))
         room: RoomOut = await show_room(self._context, viewer, row.session_address)
         return [*news, *self._fresh("room", View.of_model(room))]
 
@@ -217,6 +218,17 @@ class _View:
         self._sent[name] = view.digest
         event_id = view.digest if name == "session" and not self.reference else None
         return [_event(f"{name} {self.reference}".rstrip(), view, event_id)]
+
+    async def _fresh_list(self, name: str, rows: Sequence[Model], total: int) -> list[bytes]:
+        """The list with its number, or only the number: thousands who answer do not change who answered first."""
+        items = await beside_loop(len(rows), lambda: _encoded(rows))
+        digest = View.of(items).digest
+        is_known = self._sent.get(name) == digest
+        if is_known and self._totals.get(name) == total:
+            return []
+        self._sent[name], self._totals[name] = digest, total
+        text = b'{"total":%d}' % total if is_known else b'{"items":%b,"total":%d}' % (items, total)
+        return [_event(f"{name} {self.reference}".rstrip(), View.of(text))]
 
     def patience(self, listener: Subscriber) -> float:
         return LEADER_SECONDS if listener.topic.row and leads(listener.topic.row, self.viewer) else BEAT_SECONDS
@@ -230,10 +242,5 @@ def _event(name: str, view: View, event_id: str | None = None) -> bytes:
     return f"event: {name}\n{f'id: {event_id}{chr(10)}' if event_id else ''}".encode() + view.data
 
 
-async def _listed(rows: Sequence[Model], total: int) -> View:
-    return await beside_loop(len(rows), lambda: _list_view(rows, total))
-
-
-def _list_view(rows: Sequence[Model], total: int) -> View:
-    items = [row.model_dump(by_alias=True) for row in rows]
-    return View.of(msgspec.json.encode({"items": items, "total": total}))
+def _encoded(rows: Sequence[Model]) -> bytes:
+    return msgspec.json.encode([row.model_dump(by_alias=True) for row in rows])

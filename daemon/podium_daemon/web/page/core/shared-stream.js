@@ -164,8 +164,10 @@ export class SharedStream {
       return this.#tell(refusal(reference, error));
     }
     const last = this.#last.get(reference) ?? new Map();
-    this.#last.set(reference, last.set(name, data));
-    this.#tell({ do: "event", reference, name, data });
+    const isNumber = Object.keys(data).join() === "total"; // of a list of which nothing else changed
+    const whole = isNumber ? { ...last.get(name), ...data } : data;
+    this.#last.set(reference, last.set(name, whole));
+    this.#tell({ do: "event", reference, name, data: whole });
   }
 
   #beat() {
