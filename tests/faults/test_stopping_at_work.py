@@ -10,8 +10,8 @@ import signal
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, closing
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,13 +28,13 @@ from podium_storage import migrations
 from podium_storage.database import Database
 from tests.support.bunker import ScriptedBunker, serving
 from tests.support.events import key_of
-from tests.support.faults import check_database
 from tests.support.installed import Daemon, Site, offsets
 from tests.support.memory_relay import MemoryRelay
 from tests.support.outsiders import send
-from tests.support.processes import Orphans, adopting, runs
+from tests.support.processes import adopting, runs
 from tests.support.relays import running_relay, signed
 from tests.support.scripted_relay import Talk, scripted_relay
+from tests.support.stopping import stopped_by_sigterm
 from tests.support.until import until
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
@@ -54,25 +54,6 @@ async def made_site(folder: Path, *relays: str, **settings: object) -> tuple[Sit
     service = Pubkey(await site.make_key())
     site.set(**settings)
     return site, service
-
-
-@asynccontextmanager
-async def stopped_by_sigterm(site: Site, *, is_ready: bool = True) -> AsyncIterator[Daemon]:
-    """A daemon that is told to stop at the end of the block; what it must leave behind is checked.
-
-    Ten seconds after the signal its own watchdog would end it with 1.
-    """
-    orphans = Orphans()
-    async with site.started() as daemon:
-        if is_ready:
-            await daemon.until_ready()
-        yield daemon
-        assert daemon.process.returncode is None, site.texts()[-2000:]
-        daemon.signal(signal.SIGTERM)
-        assert await daemon.ended() == 0, site.texts()[-3000:]
-        assert orphans.running() == []
-    check_database(site.state)
-    assert "Traceback" not in site.texts()
 
 
 def session_event(service: str, relay: str, number: int, starts_at: int) -> SignedEvent:
