@@ -5,18 +5,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import secrets
+import socket
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import httpx
 import nostr_sdk as sdk
 import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import WebSocketException
 
 from tests.support.faults import check_database, is_soaking, rounds, seeded
-from tests.support.installed import Site
+from tests.support.installed import Site, free_port
 from tests.support.outsiders import Outsider, outsiders, send
 from tests.support.relays import running_relay
 from tests.support.until import until
@@ -64,6 +68,102 @@ async def test_a_flood_of_answers_is_counted_once_each_in_bounded_memory(tmp_pat
                     assert late < 0.1, delays[-5:]
     check_database(site.state)
     assert "Traceback" not in site.texts()
+
+
+async def test_floods_at_the_embedded_relay_delay_no_answer(tmp_path: Path) -> None:
+    """Half handshakes, REQs, events that concern no session, forged and huge ones, a client that does not read."""
+    port = free_port()
+    settings = {"embedded.enabled": True, "embedded.port": port, "embedded.connections": 100}
+    site, url = Site(tmp_path, relays=[], settings=settings), f"ws://127.0.0.1:{port}"
+    service, keys = await site.make_key(), sdk.Keys.generate()
+    site.set(instructors__allow=[keys.public_key().to_hex()])
+    async with site.running() as daemon, outsiders(url, 1, [keys]) as (instructor,):
+        starts_at = int(time.time()) + 48 * 3600
+        address = await instructor.schedule(service, "knots", starts_at, starts_at + 3600)
+        await until(lambda: _is_known(site), "it is known")
+        before, watch = _memory(daemon.pid), asyncio.create_task(_delays(site))
+        async with _floods(url, port) as sent:
+            await until(lambda: _is_flooded(sent), "each flood has come", seconds=30)
+            await _answer_through_proxy(url, address)
+            began = time.monotonic()
+            await until(lambda: _is_counted(site, 1), "the answer is counted", seconds=30)
+            took = time.monotonic() - began
+            await _answer_through_proxy(url, address)
+            await until(lambda: _is_counted(site, 2), "so is the next one", seconds=30)
+        watch.cancel()
+        delays, more = sorted(await watch), _memory(daemon.pid) - before
+        (relay,) = (pid for pid in _children(daemon.pid) if "embedded_child" in _command(pid))
+        late = delays[len(delays) * 99 // 100] * 1000
+        print(
+            f"counted in {took:.2f} s, p99 {late:.0f} ms, {more / 1e6:.0f} MB more, relay {_memory(relay) / 1e6:.0f} MB"
+        )
+        assert more < MORE_MEMORY / 3
+        assert _memory(relay) < MORE_MEMORY
+    check_database(site.state)
+    assert "Traceback" not in site.texts()
+
+
+@contextlib.asynccontextmanager
+async def _floods(url: str, port: int) -> AsyncIterator[Counter[str]]:
+    """All of them at once, until the end of the block; how many messages each address sent."""
+    sent: Counter[str] = Counter()
+    filters = json.dumps({"authors": [secrets.token_hex(32) for _ in range(50)]})
+    note = sdk.EventBuilder(sdk.Kind(5555), "x" * 2_000)
+    notes = [f'["EVENT",{note.finalize(sdk.Keys.generate()).as_json()}]' for _ in range(200)]
+    forged = [f'["EVENT",{json.dumps(json.loads(one)[1] | {"sig": "0" * 128})}]' for one in notes]
+    floods = {
+        "203.0.113.1": [f'["REQ","{number}",{filters}]' for number in range(500)],
+        "203.0.113.2": notes,
+        "203.0.113.3": forged,
+        "203.0.113.4": ["x" * 600_000],
+    }
+    with contextlib.ExitStack() as stack:
+        for _ in range(200):
+            stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+        tasks = [asyncio.create_task(_flood(url, address, said, sent)) for address, said in floods.items()]
+        try:
+            yield sent
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _is_flooded(sent: Counter[str]) -> bool:
+    return len(sent) == 4 and min(sent.values()) >= 20
+
+
+async def _flood(url: str, address: str, said: Sequence[str], sent: Counter[str]) -> None:
+    """Send that without end and without reading, and come again when the connection is ended."""
+    while True:
+        with contextlib.suppress(OSError, WebSocketException, EOFError):
+            one = await connect(url, proxy=None, compression=None, additional_headers={"X-Forwarded-For": address})
+            try:
+                one.transport.pause_reading()
+                while True:
+                    for text in said:
+                        await one.send(text)
+                        sent[address] += 1
+            finally:
+                one.transport.abort()
+        await asyncio.sleep(0.01)
+
+
+async def _answer_through_proxy(url: str, address: str) -> None:
+    """An honest person's answer, from an address of their own; the relay must take it."""
+    (event,) = _signed(address, 1)
+    headers = {"X-Forwarded-For": "198.51.100.7"}
+    async with connect(url, proxy=None, additional_headers=headers, open_timeout=30, close_timeout=1) as one:
+        await one.send(f'["EVENT",{event.as_json()}]')
+        assert json.loads(await one.recv())[:3] == ["OK", event.id().to_hex(), True]
+
+
+def _children(pid: int) -> list[int]:
+    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def _command(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_text()
 
 
 class LeaderPage:
@@ -123,9 +223,9 @@ async def _is_told(page: LeaderPage) -> bool:
     return bool("rsvps" in page.last and page.last["rsvps"]["total"] == ANSWERS)
 
 
-def _signed(address: str) -> list[sdk.Event]:
+def _signed(address: str, count: int = ANSWERS) -> list[sdk.Event]:
     tags = [sdk.Tag.parse(["a", address]), sdk.Tag.parse(["d", "x"]), sdk.Tag.parse(["status", "accepted"])]
-    builders = (sdk.EventBuilder(sdk.Kind(31925), "").tags(tags) for _ in range(ANSWERS))
+    builders = (sdk.EventBuilder(sdk.Kind(31925), "").tags(tags) for _ in range(count))
     return [builder.finalize(sdk.Keys.generate()) for builder in builders]
 
 
@@ -162,7 +262,7 @@ async def _is_known(site: Site) -> bool:
     return "state" in (await send("GET", f"{site.base}/api/sessions/knots")).body
 
 
-async def _is_counted(site: Site) -> bool:
+async def _is_counted(site: Site, count: int = ANSWERS) -> bool:
     shown = (await send("GET", f"{site.base}/api/sessions/knots")).body
-    assert shown["counts"]["confirmed"] <= ANSWERS, shown
-    return bool(shown["counts"]["confirmed"] == ANSWERS)
+    assert shown["counts"]["confirmed"] <= count, shown
+    return bool(shown["counts"]["confirmed"] == count)

@@ -233,6 +233,7 @@ def _embedded_settings(config: Config) -> RelaySettings:
         connections_per_address=own.connections_per_address,
         messages_per_minute=own.messages_per_minute,
         max_megabytes=own.max_megabytes,
+        trusted_proxies=config.web.trusted_proxies,
     )
     return RelaySettings(host=own.host, port=own.port, data=data, gate=gate)
 

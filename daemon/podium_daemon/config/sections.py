@@ -102,8 +102,8 @@ class Embedded(Section):
     )
     connections_per_address: Connections = Field(
         default=200,
-        description="Of one address. A proxy on this machine is asked for the address (X-Forwarded-For); what else "
-        "comes from this machine is not counted.",
+        description="Of one address; of those behind web.trusted_proxies, of the address that the proxy names. What "
+        "else comes from this machine is not counted.",
         json_schema_extra=RESTART,
     )
     messages_per_minute: Messages = Field(

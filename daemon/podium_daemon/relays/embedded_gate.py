@@ -23,7 +23,7 @@ import structlog
 from podium_daemon.runtime.accepting import Acceptor
 from podium_daemon.runtime.allowances import Buckets, Rate
 from podium_daemon.runtime.clock import Clock, SystemClock
-from podium_daemon.runtime.connections import Caps, Connections, origin_of
+from podium_daemon.runtime.connections import Caps, Connections, Proxies, origin_of
 from podium_daemon.runtime.descriptors import for_strangers, raise_limit
 from podium_protocol.limits import MAX_FRAME_BYTES
 
@@ -55,6 +55,7 @@ class GateLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
     max_megabytes: int = 2_000  # on disk, from which on no more is stored for strangers; 0: no bound
     handshake: float = 10.0
     unread: float = 60.0  # until a client that does not read is cut off
+    trusted_proxies: tuple[str, ...] = ("127.0.0.1", "::1")
 
 
 class FrameTooLarge(Exception):
@@ -128,7 +129,8 @@ class Gate:
         self.clock = clock or SystemClock()
         most = max(1, for_strangers(raise_limit()) // _DESCRIPTORS)
         caps = Caps(min(limits.connections, most), limits.connections_per_address)
-        self.connections = Connections(lambda: caps, self.clock, of="relay")
+        self.proxies = Proxies(limits.trusted_proxies)
+        self.connections = Connections(lambda: caps, self.clock, of="relay", proxies=self.proxies)
         burst = float(limits.messages_per_minute)
         self.spent = Buckets[str](Rate(burst, burst / 60))
 
@@ -192,7 +194,8 @@ class _Visitor(asyncio.BufferedProtocol):
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
         address = str(transport.get_extra_info("peername")[0])
-        self.origin = origin_of(address)
+        self.is_proxy = address in self.gate.proxies
+        self.origin = "" if self.is_proxy else origin_of(address)
         self.gate.connections.opened(transport, address)
         _keep_alive(transport)
         self._timer = self._loop.call_later(self.gate.limits.handshake, transport.abort)
@@ -240,9 +243,9 @@ class _Visitor(asyncio.BufferedProtocol):
             self._pass_on(rest)
 
     def _take_address(self, head: bytes) -> bool:
-        """Count a connection that a proxy on this machine passes on as one of the address that the proxy names."""
-        named = _FORWARDED_FOR.search(head)
-        if self.origin or named is None:
+        """Count a connection that a proxy passes on as one of the address that the proxy names."""
+        named = _FORWARDED_FOR.search(head) if self.is_proxy else None
+        if named is None:
             return True
         try:
             address = str(ipaddress.ip_address(named[1].decode()))
@@ -264,7 +267,7 @@ class _Visitor(asyncio.BufferedProtocol):
             return
         self.gate.connections.works(self.transport)
         self._inner.transport.write(data)
-        # this machine's own programs are not counted: the people behind a proxy are, by the address that it names
+        # programs of this machine are not counted: the people behind a proxy are, by the address that it names
         wait = self.gate.spent.owe(self.origin, self.gate.clock.monotonic(), cost) if self.origin else 0.0
         if wait > 0:
             self.pause("too fast")

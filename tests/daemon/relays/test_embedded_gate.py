@@ -131,6 +131,15 @@ async def test_one_address_has_its_share_of_the_connections() -> None:
         await serves(relay, TOM)
 
 
+async def test_only_a_proxy_is_believed_who_speaks_for_whom() -> None:
+    """Without trust in it, what comes from this machine is not counted, whatever it says of others."""
+    async with gated(msgspec.structs.replace(SMALL, trusted_proxies=())) as relay, AsyncExitStack() as stack:
+        for _ in range(SMALL.connections_per_address + 1):
+            eve = await stack.enter_async_context(client(relay, EVE))
+            await eve.send('["REQ","x",{"kinds":[1]}]')
+            await eve.recv()
+
+
 async def test_who_sends_too_much_is_read_slowly_and_others_are_not() -> None:
     """REQs without end, with filters of every size, from one address; its neighbours are answered meanwhile."""
     async with gated() as relay, client(relay, EVE) as eve:
