@@ -142,9 +142,12 @@ class ReminderService:
 
     async def _plan_anew(self, now: int) -> None:
         """Plan the sessions that changed since all was planned; under other settings, every session."""
-        if await self._meta.get(_PLANNED_WITH) == self._planned_with():
+        before = await self._meta.get(_PLANNED_WITH)
+        if before == self._planned_with():
             self._to_plan |= dict.fromkeys(await self._store.unplanned.addresses())
         else:
+            if before:
+                await self._meta.set(_PLANNED_WITH, "")  # should they be changed back before all is planned
             since = self._store.sessions.where("scheduledAt").above(now - LOOK_BACK)
             self._unplanned = deque(await since.primary_keys())
 

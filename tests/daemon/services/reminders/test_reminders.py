@@ -83,6 +83,23 @@ async def test_a_start_plans_what_changed_since_all_was_planned() -> None:
         assert (await here.states(early, other))["day"] == "cancelled"
 
 
+async def test_settings_that_are_changed_back_are_planned_with_again() -> None:
+    """Although all was planned with them before: some of it has other times since."""
+    async with world() as here:
+        row, person = await here.schedule(), await here.person()
+        await here.answer(person, row)
+        await here.rsvps._turn(EVERYTHING)
+        await _until_planned(here, EVERYTHING)
+        before, first = here.reminders.settings, (await here.ledger(person, row))["hour"].due_at
+        offsets = tuple(msgspec.structs.replace(one, before=one.before + 60) for one in before.planner.policy.offsets)
+        policy = msgspec.structs.replace(before.planner.policy, offsets=offsets)
+        planner = msgspec.structs.replace(before.planner, policy=policy)
+        for settings, due in ((msgspec.structs.replace(before, planner=planner), first - 60), (before, first)):
+            here.reminders.settings = settings
+            await here.reminders._plan(EVERYTHING, here.now)
+            assert (await here.ledger(person, row))["hour"].due_at == due
+
+
 async def test_a_change_that_waits_is_not_taken_for_planned() -> None:
     """It came after the last turn began, and the daemon may die before the next one."""
     async with world() as here:
