@@ -15,19 +15,19 @@ from podium_protocol.events import Pubkey
 from podium_storage.table.models import LiveSessionRow
 
 
-class View(NamedTuple):
+class EncodedView(NamedTuple):
     """JSON as the data field of an event, encoded once for all streams that are told it; `digest` stands for it."""
 
     digest: str
     data: bytes
 
     @classmethod
-    def of(cls, text: bytes) -> View:
+    def of(cls, text: bytes) -> EncodedView:
         """Encode it; JSON has no bare line break, so no text of a stranger can end the field and begin another."""
         return cls(hashlib.sha256(text).hexdigest()[:16], b"data: " + text + b"\n\n")
 
     @classmethod
-    def of_model(cls, model: BaseModel) -> View:
+    def of_model(cls, model: BaseModel) -> EncodedView:
         """Encode a model of the API."""
         return cls.of(model.model_dump_json(by_alias=True).encode())
 
@@ -43,9 +43,9 @@ class Channel:
         self.listeners: set[Subscriber] = set()
         self.people: Counter[Pubkey] = Counter()
         self.row: LiveSessionRow | None = None
-        self.session: View | None = None
-        self.questions: dict[bool, View] = {}
-        self.own: dict[Pubkey, View] = {}
+        self.session: EncodedView | None = None
+        self.questions: dict[bool, EncodedView] = {}
+        self.own: dict[Pubkey, EncodedView] = {}
         self.reading = asyncio.Lock()
 
     def forget_the_gone(self, people: Iterable[Pubkey]) -> None:

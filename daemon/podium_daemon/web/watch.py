@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from podium_daemon.runtime.connections import count_down
 from podium_daemon.runtime.tasks import Watched
 from podium_daemon.web.answer_views import TRIED
-from podium_daemon.web.channels import Bell, Channel, Subscriber, View
+from podium_daemon.web.channels import Bell, Channel, EncodedView, Subscriber
 from podium_daemon.web.login import Caller
 from podium_daemon.web.person_names import beside_loop
 from podium_daemon.web.question_views import both_views
@@ -100,7 +100,7 @@ class StreamHub:
                 await self._read(session_address, topic)
                 await self._read_questions(topic)
 
-    async def own(self, topic: Channel, row: LiveSessionRow, pubkey: Pubkey) -> View:
+    async def own(self, topic: Channel, row: LiveSessionRow, pubkey: Pubkey) -> EncodedView:
         """What is theirs for one who listens; of many who begin to listen at once, one has it read for all."""
         async with topic.reading:
             if pubkey not in topic.own:
@@ -196,13 +196,13 @@ class StreamHub:
 
     async def _read(self, session_address: str, topic: Channel) -> None:
         topic.row = await self._store.sessions.where("lessonId").equals(session_address).first()
-        topic.session = None if topic.row is None else View.of_model(await self._views.sessions.one(topic.row))
+        topic.session = None if topic.row is None else EncodedView.of_model(await self._views.sessions.one(topic.row))
 
     async def _read_questions(self, topic: Channel) -> None:
         if topic.row is None:
             return
         for leading, seen in (await both_views(self._store, topic.row, self._views.people.names_of)).items():
-            topic.questions[leading] = await beside_loop(len(seen.questions), partial(View.of_model, seen))
+            topic.questions[leading] = await beside_loop(len(seen.questions), partial(EncodedView.of_model, seen))
 
     async def _own_news(self, topic: Channel, row: LiveSessionRow, people: Sequence[Pubkey]) -> set[Pubkey]:
         """Read what is theirs; returns those for whom it changed."""
@@ -228,8 +228,8 @@ def _pause_after(batch: Batch, streams: int) -> float:
     return (VOTE_SECONDS if has_votes else SETTLE_SECONDS) + streams * STREAM_SECONDS
 
 
-def _encoded(own: Mapping[Pubkey, BaseModel]) -> dict[Pubkey, View]:
-    return {pubkey: View.of_model(model) for pubkey, model in own.items()}
+def _encoded(own: Mapping[Pubkey, BaseModel]) -> dict[Pubkey, EncodedView]:
+    return {pubkey: EncodedView.of_model(model) for pubkey, model in own.items()}
 
 
 class _Touch:

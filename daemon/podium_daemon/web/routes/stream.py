@@ -16,7 +16,7 @@ from pydantic import StringConstraints
 
 from podium_daemon.api.base import Model
 from podium_daemon.api.rooms import RoomOut
-from podium_daemon.web.channels import Bell, Subscriber, View
+from podium_daemon.web.channels import Bell, EncodedView, Subscriber
 from podium_daemon.web.context import Context, InContext
 from podium_daemon.web.guard import origin_of_caller
 from podium_daemon.web.login import Caller, OptionalCaller
@@ -38,7 +38,7 @@ USUAL_ROWS: Final = 100  # of one list in one event; the signed reads have all, 
 MAX_ROWS: Final = 1_000  # for programs that ask for more
 _REST: Final = 20  # times as long as a leader's lists took to read
 MAX_REST: Final = 5.0  # seconds
-_NO_QUESTIONS: Final = View.of_model(NOTHING).digest  # an empty list is not sent at first
+_NO_QUESTIONS: Final = EncodedView.of_model(NOTHING).digest  # an empty list is not sent at first
 
 
 _EVENTS: Final = "session, questions, me; rsvps, reminders, unreachable, named, attendance and room for leaders"
@@ -120,7 +120,9 @@ async def _told(
             if not await bell.news_within(patience):
                 yield b": beat\n\n"
         if any(listener.signed_out for _, listener in listening):
-            yield _event("signed-out", View.of(b"{}"))  # so that a page does not come back with a login that has ended
+            yield _event(
+                "signed-out", EncodedView.of(b"{}")
+            )  # so that a page does not come back with a login that has ended
 
 
 def _is_any_closed(listening: Sequence[tuple[_View, Subscriber]]) -> bool:
@@ -209,9 +211,9 @@ class _View:
         if changed & {store.attendance.name, store.watches.name}:
             news += await self._fresh_list("attendance", *await views.attendance.part(row, limit=self._rows))
         room: RoomOut = await show_room(self._context, viewer, row.session_address)
-        return [*news, *self._fresh("room", View.of_model(room))]
+        return [*news, *self._fresh("room", EncodedView.of_model(room))]
 
-    def _fresh(self, name: str, view: View) -> list[bytes]:
+    def _fresh(self, name: str, view: EncodedView) -> list[bytes]:
         """The event, unless the same was sent before."""
         if self._sent.get(name) == view.digest:
             return []
@@ -222,23 +224,23 @@ class _View:
     async def _fresh_list(self, name: str, rows: Sequence[Model], total: int) -> list[bytes]:
         """The list with its number, or only the number: thousands who answer do not change who answered first."""
         items = await beside_loop(len(rows), lambda: _encoded(rows))
-        digest = View.of(items).digest
+        digest = EncodedView.of(items).digest
         is_known = self._sent.get(name) == digest
         if is_known and self._totals.get(name) == total:
             return []
         self._sent[name], self._totals[name] = digest, total
         text = b'{"total":%d}' % total if is_known else b'{"items":%b,"total":%d}' % (items, total)
-        return [_event(f"{name} {self.reference}".rstrip(), View.of(text))]
+        return [_event(f"{name} {self.reference}".rstrip(), EncodedView.of(text))]
 
     def patience(self, listener: Subscriber) -> float:
         return LEADER_SECONDS if listener.topic.row and leads(listener.topic.row, self.viewer) else BEAT_SECONDS
 
 
 def _refusal(reference: str, problem: Problem) -> bytes:
-    return _event(f"refused {reference}", View.of(bytes(problem.response().body)))
+    return _event(f"refused {reference}", EncodedView.of(bytes(problem.response().body)))
 
 
-def _event(name: str, view: View, event_id: str | None = None) -> bytes:
+def _event(name: str, view: EncodedView, event_id: str | None = None) -> bytes:
     return f"event: {name}\n{f'id: {event_id}{chr(10)}' if event_id else ''}".encode() + view.data
 
 
