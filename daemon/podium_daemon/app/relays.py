@@ -87,14 +87,7 @@ def build_relays(core: Core, mirror: MirrorParts, private: PrivateParts, engine:
         admission=admission,
         judges=judges,
     )
-    gift_wraps = GiftWraps(
-        service=core.service,
-        watermarks=watermarks,
-        clock=clock,
-        past_is_read=private.inbox.past_is_read,
-        patience=SYNC_PATIENCE,
-        judges=judges,
-    )
+    gift_wraps = _build_gift_wraps(core, watermarks, private, judges)
     pool, embedded = _build_pool(core, syncer, gift_wraps), _build_embedded(core)
     if embedded is not None:
         pool.reach_inside(core.config.embedded_url, lambda: embedded.inside)
@@ -120,6 +113,17 @@ def build_relays(core: Core, mirror: MirrorParts, private: PrivateParts, engine:
         asked_by=demands.asked_by,
         lists_read=core.outside.lists_read or _ListsRead(syncer, outbox_model).of,
         past=AllRead(syncer.caught_up, gift_wraps.caught_up),
+    )
+
+
+def _build_gift_wraps(core: Core, watermarks: Watermarks, private: PrivateParts, judges: JudgingProcesses) -> GiftWraps:
+    return GiftWraps(
+        service=core.service,
+        watermarks=watermarks,
+        clock=core.clock,
+        past_is_read=private.inbox.past_is_read,
+        patience=SYNC_PATIENCE,
+        judges=judges,
     )
 
 
