@@ -15,10 +15,12 @@ import httpx
 import pytest
 
 from podium_protocol.nips import bech32, nip19
+from tests.protocol.live.test_session import BASE, UNUSABLE
 from tests.protocol.nips.test_nip19 import BAD_DATA
 from tests.protocol.nips.test_nip59 import HOSTILE, RECIPIENT
 from tests.protocol.test_events import BAD_FIELDS, BAD_IDS
 from tests.protocol.test_messages import BAD_FRAMES
+from tests.support.events import NOW
 from tests.support.installed import Site
 from tests.support.outsiders import Outsider, outsiders, send
 from tests.support.relays import running_relay
@@ -75,7 +77,7 @@ def _bad_relays() -> list[BadRelay]:
 
 
 async def test_no_bad_input_gets_in_or_keeps_good_input_out(tmp_path: Path) -> None:
-    """Every frame, event, signature and gift wrap of the tables by socket, every event and name of them over HTTP."""
+    """Every frame, event, signature, gift wrap and session of the tables by socket, every event and name over HTTP."""
     bad = _bad_relays()
     async with running_relay() as good, outsiders(good.url, 1) as (instructor,), AsyncExitStack() as stack:
         relays = [await stack.enter_async_context(scripted_relay(behaviour)) for behaviour in bad]
@@ -87,7 +89,9 @@ async def test_no_bad_input_gets_in_or_keeps_good_input_out(tmp_path: Path) -> N
         async with site.running():
             await until(lambda: _have_told(bad), "each relay has told what it has")
             assert set(await _refusals(site)) <= {400, 404, 413, 422}
+            expected = await _tell_unusable(instructor)
             await _works(site, instructor)
+            assert await _passed_over(site, instructor, expected) == []
             assert [relay.connections for relay in relays] == [1] * len(relays), "a bad message ended a connection"
             await _are_counted(site)
             listed = (await send("GET", f"{site.base}/api/sessions")).body["sessions"]
@@ -118,6 +122,34 @@ async def _refusals(site: Site) -> list[int]:
             answer = await client.get(f"/api/sessions/{quote(bech32.encode(prefix, data), safe='')}")
             found.append(answer.status_code)
     return found
+
+
+async def _tell_unusable(instructor: Outsider) -> set[str]:
+    """Publish every event of the table that is no session, for the service and of the near future; the reasons."""
+    now = int(time.time())
+    expected = set()
+    for number, (changes, without, reason) in enumerate(UNUSABLE):
+        named = {row[0] for row in changes} | set(without)
+        own = (("d", f"unusable-{number}"), *(row for row in BASE if row[0] != "d"))
+        rows = [*(row for row in own if row[0] not in named), *changes, ("p", RECIPIENT.pubkey, "", "service")]
+        # the table's times are of a fixed day
+        moved = [(row[0], _moved(row[1], now), *row[2:]) if row[0] in ("start", "end") else row for row in rows]
+        # without `t`, what names the service is taken for a session; without `d`, a relay takes none
+        if "t" not in named and any(row[0] == "d" for row in rows):
+            await instructor.publish(SESSION, moved)
+            expected.add(reason)
+    return expected
+
+
+def _moved(value: str, now: int) -> str:
+    return str(int(value) - NOW + now) if value.isdigit() and abs(int(value) - NOW) < 10 * 86_400 else value
+
+
+async def _passed_over(site: Site, instructor: Outsider, expected: set[str]) -> list[str]:
+    """The reasons of those that the instructor is not told of."""
+    listed = (await instructor.call("GET", f"{site.base}/api/sessions/passed-over")).body["events"]
+    said = [row["reason"] for row in listed]
+    return [reason for reason in expected if not any(reason in one for one in said)]
 
 
 async def _works(site: Site, instructor: Outsider) -> None:

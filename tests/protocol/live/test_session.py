@@ -128,34 +128,35 @@ def test_who_may_see_the_recording_is_read(said: tuple[str, ...], read_as: Recor
     assert good(*(("recording_access", word) for word in said)).recording_access == read_as
 
 
+UNUSABLE: list[tuple[tuple[tuple[str, ...], ...], tuple[str, ...], str]] = [
+    ((), ("d",), "no identifier"),
+    ((("d", ""),), (), "no identifier"),
+    ((("d", "x" * 120),), (), "119 bytes"),
+    ((("d", "a\nb"),), (), "unprintable"),
+    ((("d", "one"), ("d", "two")), (), "d is given twice"),
+    ((), ("title",), "no title"),
+    ((("title", "\u202e\x07 "),), (), "no title"),
+    ((), ("start",), "start is no Unix time"),
+    ((("start", "2026-12-01"),), (), "start is no Unix time"),
+    ((("start", "-5"),), (), "start is no Unix time"),
+    ((("start", str(START) + ".0"),), (), "start is no Unix time"),
+    ((("start", "99999999999999"),), (), "start is no Unix time"),
+    ((("start", str(START)), ("start", str(START + 60))), (), "start is given twice"),
+    ((("end", str(START)),), (), "end is no Unix time after start"),
+    ((("end", str(START - 1)),), (), "end is no Unix time after start"),
+    ((("end", str(START + 86_401)),), (), "longer than 1440 minutes"),
+    ((("t", "meetup"),), (), "another kind"),
+    ((), ("t",), "another kind"),
+    ((("max_participants", "0"),), (), "max_participants"),
+    ((("max_participants", "fifty"),), (), "max_participants"),
+    ((("max_participants", "-1"),), (), "max_participants"),
+    ((("max_participants", "5"), ("max_participants", "500")), (), "max_participants is given twice"),
+]
+"""Tags that are added or replaced, tags that are left out, and the reason why it is no session then."""
+
+
 @pytest.mark.family("session semantics")
-@pytest.mark.parametrize(
-    ("changes", "without", "reason"),
-    [
-        ((), ("d",), "no identifier"),
-        ((("d", ""),), (), "no identifier"),
-        ((("d", "x" * 120),), (), "119 bytes"),
-        ((("d", "a\nb"),), (), "unprintable"),
-        ((("d", "one"), ("d", "two")), (), "d is given twice"),
-        ((), ("title",), "no title"),
-        ((("title", "\u202e\x07 "),), (), "no title"),
-        ((), ("start",), "start is no Unix time"),
-        ((("start", "2026-12-01"),), (), "start is no Unix time"),
-        ((("start", "-5"),), (), "start is no Unix time"),
-        ((("start", str(START) + ".0"),), (), "start is no Unix time"),
-        ((("start", "99999999999999"),), (), "start is no Unix time"),
-        ((("start", str(START)), ("start", str(START + 60))), (), "start is given twice"),
-        ((("end", str(START)),), (), "end is no Unix time after start"),
-        ((("end", str(START - 1)),), (), "end is no Unix time after start"),
-        ((("end", str(START + 86_401)),), (), "longer than 1440 minutes"),
-        ((("t", "meetup"),), (), "another kind"),
-        ((), ("t",), "another kind"),
-        ((("max_participants", "0"),), (), "max_participants"),
-        ((("max_participants", "fifty"),), (), "max_participants"),
-        ((("max_participants", "-1"),), (), "max_participants"),
-        ((("max_participants", "5"), ("max_participants", "500")), (), "max_participants is given twice"),
-    ],
-)
+@pytest.mark.parametrize(("changes", "without", "reason"), UNUSABLE)
 def test_an_unusable_event_is_none_with_a_reason(
     changes: tuple[tuple[str, ...], ...], without: tuple[str, ...], reason: str
 ) -> None:
