@@ -62,6 +62,13 @@ class Filter(msgspec.Struct, frozen=True, dict=True):
             )
         )
 
+    def wanted(self, letter: str) -> frozenset[str] | None:
+        """The values that a tag with this letter may have, as a set that is made once; None if it may have any."""
+        for name, values in self._tags:
+            if name == letter:
+                return values
+        return None
+
     def to_json_object(self) -> dict[str, object]:
         """The filter as a REQ holds it (NIP-01): only the conditions that are set."""
         lists: dict[str, object] = {"ids": self.ids, "authors": self.authors, "kinds": self.kinds}

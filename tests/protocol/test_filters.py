@@ -55,6 +55,12 @@ def test_one_condition_that_fails_is_enough(wanted: Filter) -> None:
     assert not wanted.matches(EVENT)
 
 
+def test_the_wanted_values_of_a_tag_are_told_apart_from_any() -> None:
+    """By letter the values that are asked for; None for a letter of which any value will do."""
+    wanted = Filter(tags=(("a", ("x", "y")), ("p", (KEYS[1].pubkey,))))
+    assert (wanted.wanted("a"), wanted.wanted("d")) == ({"x", "y"}, None)
+
+
 def test_one_of_several_filters_is_enough() -> None:
     """Filters of one REQ are alternatives."""
     assert matches_any([Filter(kinds=(1,)), Filter(kinds=(31925,))], EVENT)

@@ -69,9 +69,10 @@ def _answers_what_was_asked(event: VerifiedEvent, filters: tuple[Filter, ...]) -
 
     Otherwise one key could fill the mirror with answers to sessions that do not exist.
     """
-    rsvp = read_rsvp(event)
-    asked = [values for one in filters for name, values in one.tags if name == "a"]
-    return rsvp is not None and (not asked or any(rsvp.session_address in values for values in asked))
+    if (rsvp := read_rsvp(event)) is None:
+        return False
+    asked = [wanted for one in filters if (wanted := one.wanted("a")) is not None]  # hundreds of sessions, so sets
+    return not asked or any(rsvp.session_address in wanted for wanted in asked)
 
 
 def _may_concern_us(parsed: ParsedEvent) -> bool:

@@ -84,6 +84,9 @@ class RowCodec(Generic[Row]):
         for at in self._atoms:
             if values[at] is not None:
                 values[at] = ids[values[at]]
+        for at in self._booleans:
+            if values[at] is not None:
+                values[at] = 1 if values[at] else 0  # the driver asks for an adapter for each bool
         for at, decoder in self._json:
             if values[at] is not None:
                 values[at] = self._as_json(self._columns[at], decoder, values[at])
