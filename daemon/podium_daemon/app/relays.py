@@ -239,7 +239,7 @@ def _embedded_settings(config: Config) -> RelaySettings:
         max_megabytes=own.max_megabytes,
         trusted_proxies=config.web.trusted_proxies,
     )
-    return RelaySettings(host=own.host, port=own.port, data=data, gate=gate)
+    return RelaySettings(host=own.host, port=own.port, data=data, gate=gate, log_format=config.logging.format)
 
 
 def relay_information(core: Core) -> dict[str, Any] | None:

@@ -49,6 +49,7 @@ class RelaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omi
     guard_messages: bool = False  # gift wraps are served only to their recipient, who has to log in
     min_pow: int | None = None
     gate: GateLimits | None = None
+    log_format: Literal["console", "json"] = "console"
 
 
 class Announcement(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -89,7 +90,7 @@ async def _serve(settings: RelaySettings) -> None:
 
 
 async def _serve_behind_gate(settings: RelaySettings, limits: GateLimits) -> Any:
-    configure("warning", "console")  # to stderr: stdout is for the announcement
+    configure("warning", settings.log_format)  # to stderr: stdout is for the announcement
     ports, data = set[int](), None if settings.data is None else Path(settings.data)
     policy = _policy(ports, data, limits.max_megabytes * 1_000_000)
     relay = await _build(msgspec.structs.replace(settings, host=INSIDE, port=None), policy)

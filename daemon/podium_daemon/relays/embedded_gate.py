@@ -52,6 +52,7 @@ class GateLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
     connections_per_address: int = 200
     messages_per_minute: int = 3_000  # of one address; each further KiB of a message counts as one
     message_bytes: int = MAX_FRAME_BYTES
+    held_bytes: int = 256 * 1024 * 1024  # said on open connections: what their subscriptions hold is less
     max_megabytes: int = 2_000  # on disk, from which on no more is stored for strangers; 0: no bound
     handshake: float = 10.0
     unread: float = 60.0  # until a client that does not read is cut off
@@ -134,6 +135,22 @@ class Gate:
         burst = float(limits.messages_per_minute)
         self.spent = Buckets[str](Rate(burst, burst / 60))
 
+        self._said: dict[_Visitor, int] = {}
+        self._held = 0
+
+    def note_said(self, visitor: _Visitor, size: int) -> None:
+        """Count what was said on a connection; beyond the bound for all, the one on which most was said is ended."""
+        self._said[visitor] = self._said.get(visitor, 0) + size
+        self._held += size
+        if self._held > self.limits.held_bytes:
+            most = max(self._said, key=self._said.__getitem__)
+            self.forget(most)
+            most.transport.abort()
+
+    def forget(self, visitor: _Visitor) -> None:
+        """Note that a connection is over, and nothing is held for it."""
+        self._held -= self._said.pop(visitor, 0)
+
     def start(self, host: str, port: int) -> int:
         """Listen, and return the port.
 
@@ -202,6 +219,7 @@ class _Visitor(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  (as in asyncio)
         self.gate.connections.closed(self.transport)
+        self.gate.forget(self)
         self._cancel_timer()
         if self._opening is not None:
             self._opening.cancel()
@@ -267,6 +285,7 @@ class _Visitor(asyncio.BufferedProtocol):
             return
         self.gate.connections.works(self.transport)
         self._inner.transport.write(data)
+        self.gate.note_said(self, len(data))
         # programs of this machine are not counted: the people behind a proxy are, by the address that it names
         wait = self.gate.spent.owe(self.origin, self.gate.clock.monotonic(), cost) if self.origin else 0.0
         if wait > 0:

@@ -172,6 +172,19 @@ async def _at_least(count: object, least: int) -> bool:
     return bool(count() >= least)
 
 
+async def test_subscriptions_without_end_cost_the_connection_that_holds_most() -> None:
+    """LocalRelay keeps every filter of five hundred REQs in memory; a neighbour's connection stays."""
+    filters = json.dumps({"authors": [os.urandom(32).hex() for _ in range(60)]})
+    limits = msgspec.structs.replace(SMALL, held_bytes=40 * KIB, messages_per_minute=100_000)
+    async with gated(limits) as relay, client(relay, TOM) as tom, client(relay, EVE) as eve:
+        assert (await publish(tom, signed(new_key(), "before")))[2] is True
+        for number in range(40):
+            with contextlib.suppress(ConnectionClosed):
+                await eve.send(f'["REQ","{number}",{filters}]')
+        await eve.wait_closed()
+        assert (await publish(tom, signed(new_key(), "after")))[2] is True
+
+
 @pytest.mark.parametrize(
     "frames",
     [
@@ -213,6 +226,7 @@ async def test_a_client_that_does_not_read_is_ended() -> None:
             for number in range(60):
                 eve.transport.write(Frame(Opcode.TEXT, b'["REQ","%d",{}]' % number).serialize(mask=True))
             await until(lambda: _has_no_peer(relay.pid, eve), "it is ended")
+            eve.transport.abort()
         await serves(relay)
 
 
