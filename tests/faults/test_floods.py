@@ -137,7 +137,8 @@ async def _flood(url: str, address: str, said: Sequence[str], sent: Counter[str]
     """Send that without end and without reading, and come again when the connection is ended."""
     while True:
         with contextlib.suppress(OSError, WebSocketException, EOFError):
-            one = await connect(url, proxy=None, compression=None, additional_headers={"X-Forwarded-For": address})
+            headers = {"X-Forwarded-For": address}
+            one = await connect(url, proxy=None, compression=None, additional_headers=headers, open_timeout=60)
             try:
                 one.transport.pause_reading()
                 while True:
@@ -153,7 +154,7 @@ async def _answer_through_proxy(url: str, address: str) -> None:
     """An honest person's answer, from an address of their own; the relay must take it."""
     (event,) = _signed(address, 1)
     headers = {"X-Forwarded-For": "198.51.100.7"}
-    async with connect(url, proxy=None, additional_headers=headers, open_timeout=30, close_timeout=1) as one:
+    async with connect(url, proxy=None, additional_headers=headers, open_timeout=60, close_timeout=1) as one:
         await one.send(f'["EVENT",{event.as_json()}]')
         assert json.loads(await one.recv())[:3] == ["OK", event.id().to_hex(), True]
 
