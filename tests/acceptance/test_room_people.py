@@ -243,13 +243,16 @@ _TWENTY: Final = """() => {
   media.changed();
 }"""
 _COUNTED: Final = """() => {
-  const boxes = [...document.querySelectorAll("podium-room .tile")].map((tile) => tile.getBoundingClientRect());
+  const boxOf = (tile) => tile.getBoundingClientRect();
+  const boxesOf = (which) => [...document.querySelectorAll(`podium-room ${which}`)].map(boxOf);
+  const [boxes, others, [own]] = [".tile", ".tile:not(.own)", ".tile.own"].map(boxesOf);
   const names = [...document.querySelectorAll("podium-room .tile-line")];
   const isOut = ({ left, top, right, bottom }) => left < 0 || top < 0 || right > innerWidth || bottom > innerHeight;
   return {
     tiles: boxes.length,
-    sizes: new Set(boxes.map(({ width, height }) => `${width}x${height}`)).size,
-    least: Math.min(...boxes.map(({ height }) => height)),
+    sizes: new Set(others.map(({ width, height }) => `${width}x${height}`)).size,
+    least: Math.min(...others.map(({ height }) => height)),
+    isSmall: own?.width < others[0]?.width,
     line: Math.max(...names.map((line) => line.getBoundingClientRect().height)),
     out: boxes.filter(isOut).length,
   };
@@ -257,7 +260,7 @@ _COUNTED: Final = """() => {
 
 
 async def test_twenty_people_fit(here: Here, pictures: Path) -> None:
-    """With a camera or without, all have tiles of one size that are in sight at once, on a desk and on a phone."""
+    """Camera or not, others have tiles of one size, oneself a smaller one, all in sight on desk and phone."""
     _, page = await here.comes(new_key(), await here.started())
     await enter(page)
     await is_true(page, "document.querySelector('podium-room').media.state === 'live'", "all that comes has come")
@@ -267,6 +270,7 @@ async def test_twenty_people_fit(here: Here, pictures: Path) -> None:
         await is_true(page, f"({_COUNTED})().out === 0", "the tiles have moved into the window")
         shown = await page.evaluate(_COUNTED)
         assert (shown["tiles"], shown["sizes"], shown["out"]) == (20, 1, 0), "one of the twenty is oneself"
+        assert shown["isSmall"]
         assert shown["least"] >= 66
         assert shown["line"] <= 32, "the name hides no picture"
         assert await page.evaluate("document.documentElement.scrollWidth") <= size["width"]
