@@ -140,7 +140,7 @@ async def _while_a_leader_watches_many_answers(folder: Path) -> AsyncIterator[Da
         yield daemon
 
 
-_MANY = 3_000
+_MANY = 10_000
 _FAR_AHEAD = 30 * 24 * 3600  # seconds
 
 

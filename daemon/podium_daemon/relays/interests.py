@@ -214,6 +214,11 @@ PER_FILTER: Final = 250  # values in one list: 250 keys are 17 KB of REQ, and re
 PEOPLE: Final = "people-"
 """The prefix of the names of subscriptions that ask for people's lists of message relays."""
 
+NAMES: Final = "names-"
+"""The prefix of the names of subscriptions that ask for people's profiles."""
+
+_NAMES_THAT_STAND: Final = 8
+
 FACE: Final = "face"
 """The subscription for the service's own profile and handler; it is read completely after each start."""
 
@@ -273,8 +278,17 @@ class Interests(msgspec.Struct, frozen=True, kw_only=True):
         for number, part in enumerate(_parts(self.people)):
             wanted[f"{PEOPLE}{number}"] = (Filter(kinds=(kinds.DM_RELAY_LIST, kinds.DELETION), authors=part),)
             # apart from their lists of message relays: a relay that stops at its limit must not tell those in part
-            wanted[f"names-{number}"] = (Filter(kinds=(kinds.METADATA,), authors=part),)
+            wanted[f"{NAMES}{number}"] = (Filter(kinds=(kinds.METADATA,), authors=part),)
         return wanted
+
+
+def stands(name: str) -> bool:
+    """Whether relays are asked to keep telling; the names of more people than a few thousand are read once a day.
+
+    Relays bound the bytes of all open REQs (LocalRelay: 1 MiB for each connection), and where to send a message is
+    worth more of them than what a person is called.
+    """
+    return not name.startswith(NAMES) or int(name.removeprefix(NAMES)) < _NAMES_THAT_STAND
 
 
 async def interests_in(

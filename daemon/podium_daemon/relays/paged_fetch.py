@@ -185,8 +185,8 @@ class _Page:
 class FetchQueue:
     """The queue for one relay: first come, first served, with as many fetches at once as it has room for."""
 
-    def __init__(self, room: Callable[[], int | None]) -> None:
-        """`room`: how many at once; None: no limit. When it changes, call `look_again`."""
+    def __init__(self, room: Callable[[], int]) -> None:
+        """`room`: how many at once. When it changes, call `look_again`."""
         self._room = room
         self._asking: list[object] = []
         self._changed = asyncio.Event()
@@ -196,7 +196,7 @@ class FetchQueue:
         """Wait for a turn, and keep it while the block runs."""
         self._asking.append(ticket := object())
         try:
-            while (room := self._room()) is not None and self._asking.index(ticket) >= room:
+            while self._asking.index(ticket) >= self._room():
                 await self._changed.wait()
             yield
         finally:

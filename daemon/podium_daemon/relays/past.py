@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Final
 
 import structlog
@@ -57,6 +57,7 @@ class Past:
         self.marks: dict[tuple[str, str], int] = {}
         """When the past had been read, in Unix seconds."""
         self._outstanding: set[tuple[str, str]] = set()  # what has to be read before the daemon acts
+        self._once: set[str] = set()  # what is read and not subscribed to
         self._held: dict[tuple[str, str], list[Arrival]] = {}  # new events: they are stored after the past
         self._readings: dict[tuple[str, str], asyncio.Task[None] | None] = {}
         self._partial: dict[tuple[str, str], str] = {}  # why it was read only in part; it is asked for again
@@ -81,6 +82,8 @@ class Past:
         self._held |= {(relay, name): [] for relay in now - before for name in self.asked}
         if not self.caught_up.is_set():
             self._outstanding |= {(relay, name) for relay in now - before for name in _FIRST}
+        for name in self._once:
+            self._start_reading(name, now - before)
         if not self._outstanding:
             self._catch_up("no relay is left whose past is not read")
 
@@ -104,9 +107,15 @@ class Past:
             if (relay, name) not in self.marks:
                 self._held.setdefault((relay, name), [])
 
+    def read_only(self, name: str) -> None:
+        """Read the past of what was just noted by `ask`; no relay is asked to go on telling it."""
+        self._once.add(name)
+        self._start_reading(name, self.relays)
+
     def drop(self, name: str) -> None:
         """Forget a subscription that has ended."""
         del self.asked[name]
+        self._once.discard(name)
         self._held = {key: held for key, held in self._held.items() if key[1] != name}
         self._readings = {key: task for key, task in self._readings.items() if key[1] != name}
         self._partial = {key: why for key, why in self._partial.items() if key[1] != name}
@@ -164,9 +173,13 @@ class Past:
         if filters is None or partial or (relay, name) in self.marks:
             await self._is_read(name, relay, partial=partial)
         if filters is not None and (relay, name) not in self.marks:
+            self._start_reading(name, (relay,))
+
+    def _start_reading(self, name: str, relays: Iterable[str]) -> None:
+        for relay in relays:
             if (before := self._readings.get((relay, name))) is not None:
                 before.cancel()
-            read = functools.partial(self._read_past, name, relay, filters)
+            read = functools.partial(self._read_past, name, relay, self.asked[name])
             self._readings[relay, name] = self.persist(f"reading {name} of {relay}", read)
 
     def persist(self, what: str, read: Callable[[], Awaitable[object]]) -> asyncio.Task[None] | None:

@@ -18,6 +18,7 @@ from podium_daemon.relays.interests import (
     SessionIndex,
     StableOrder,
     interests_in,
+    stands,
 )
 from podium_daemon.relays.judgement import Arrival
 from podium_daemon.relays.past import OWN, Past
@@ -296,7 +297,10 @@ class Syncer:
             self._past.ask(name, filters)
             if name.startswith(PEOPLE):
                 self._name_of |= {author: name for one in filters for author in one.authors or ()}
-            self._pool.subscribe(name, filters, since_for=self._since_for(name))
+            if stands(name):
+                self._pool.subscribe(name, filters, since_for=self._since_for(name))
+            else:
+                self._past.read_only(name)
 
     def _since_for(self, name: str) -> Callable[[str], int | None]:
         return lambda relay: self._past.marks.get((relay, name))

@@ -26,6 +26,9 @@ USUAL_FILTERS: Final = 10
 _KEPT_FOR_QUESTIONS: Final = 1
 """REQs of a relay's limit that are kept free for one-time requests, so that reading the past goes on page by page."""
 
+_QUESTIONS: Final = 8
+"""One-time requests open at once: relays bound the bytes of all open REQs, LocalRelay to 1 MiB."""
+
 _RESUMED: Final = len(b',"since":9007199254740991')  # what `Resume` may add to a filter
 _decode: Final = msgspec.json.Decoder(SignedEvent).decode
 
@@ -62,10 +65,10 @@ class SharedSubscriptions:
         return self._limits
 
     @property
-    def room_for_questions(self) -> int | None:
-        """How many REQs may be open besides those of the subscriptions; None: no limit."""
+    def room_for_questions(self) -> int:
+        """How many REQs may be open besides those of the subscriptions."""
         allowed = self._limits.max_subscriptions
-        return None if allowed is None else max(1, allowed - len(self._reqs))
+        return _QUESTIONS if allowed is None else max(1, min(_QUESTIONS, allowed - len(self._reqs)))
 
     def heed(self, limits: RelayLimits, now: float) -> None:
         """Apply the limits that the relay names, and divide all subscriptions into REQs again if that changes them."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from podium_daemon.relays.interests import PER_FILTER, Interests, StableOrder, wraps_for
+from podium_daemon.relays.interests import PER_FILTER, Interests, StableOrder, stands, wraps_for
 from podium_protocol import kinds
 from podium_protocol.events import Pubkey
 from podium_protocol.filters import Filter
@@ -89,6 +89,14 @@ def test_long_lists_are_parted_and_lose_nobody(count: int, sessions: int) -> Non
     for name, filters in wanted.items():
         assert len(name) <= MAX_SUBSCRIPTION_ID_CHARS
         assert len(encode_req(name, filters)) < 32_000
+
+
+def test_ten_thousand_people_fit_into_what_a_relay_keeps_open_of_one_connection() -> None:
+    """LocalRelay refuses a REQ with which all open ones have more than 1 MiB; eight pages of the past come on top."""
+    wanted = Interests(service=SERVICE, addresses=lessons(100), people=people(10_000)).subscriptions()
+    sizes = {name: len(encode_req(name, filters)) for name, filters in wanted.items()}
+    standing = sum(size for name, size in sizes.items() if stands(name))
+    assert standing + 8 * max(sizes.values()) < 1024 * 1024
 
 
 @given(st.integers(0, 2 * PER_FILTER + 5))

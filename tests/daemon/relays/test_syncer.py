@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from podium_daemon.relays import interests
 from podium_daemon.relays.incoming import Incoming
 from podium_daemon.relays.judgement import Arrival
 from podium_daemon.relays.pool import PoolRelay
@@ -300,6 +301,28 @@ class TestAsking:
                 asked = await relay.until_asked(name, count + 1)
                 assert "since" not in asked[count][0]
             await sync.rsvps(1)
+
+    async def test_names_that_are_too_many_to_follow_are_read_once_a_day(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The names of thousands would fill what a relay keeps open of one connection: no REQ for them stands."""
+        monkeypatch.setattr(interests, "_NAMES_THAT_STAND", 0)
+        async with world() as here, memory_relay() as relay, syncing(here, relay) as sync:
+            await sync.session(starts_at=here.now + 3 * FULL_READ_EVERY)
+            person = new_key()
+            relay.events.append(signed(person, UnsignedEvent(person.pubkey, here.now, kinds.METADATA, (), "{}")))
+            await relay.publish(sync.answer(person))
+            await sync.past_is_read("names-0")
+            assert await here.mirror.newest_replaceable(kinds.METADATA, person.pubkey) is not None
+            renamed = UnsignedEvent(person.pubkey, here.now + 1, kinds.METADATA, (), '{"name":"Robin"}')
+            relay.events.append(signed(person, renamed))
+            await here.clock.until_sleeping()
+            await here.clock.advance(FULL_READ_EVERY)
+
+            async def is_renamed() -> bool:
+                newest = await here.mirror.newest_replaceable(kinds.METADATA, person.pubkey)
+                return newest is not None and newest.content == renamed.content
+
+            await soon(is_renamed)
+            assert not relay.asked("names-0")
 
     async def test_what_nobody_needs_is_closed_on_the_daily_reading_too(self) -> None:
         """A subscription that falls away just when everything is read again is not left open for ever."""

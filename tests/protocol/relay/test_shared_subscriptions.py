@@ -65,7 +65,7 @@ def test_a_relay_without_limits_gets_a_req_for_each() -> None:
     for number in range(30):
         here.subscribe(f"people-{number}", of(number))
     assert list(here.open) == [f"people-{number}" for number in range(30)]
-    assert here.shared.room_for_questions is None
+    assert here.shared.room_for_questions == 8
 
 
 def test_where_ten_are_allowed_fifteen_share_nine() -> None:
