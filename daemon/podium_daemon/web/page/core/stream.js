@@ -8,6 +8,7 @@ import { refusal, request } from "./api.js";
 
 const LONGEST_PAUSE = 30000;
 const STARVED = 8000; // milliseconds without an answer
+const SILENCE = 30000; // milliseconds without a sign of the daemon, which has one every four seconds or oftener
 
 /**
  * @typedef {object} Listener
@@ -118,16 +119,27 @@ export class Stream {
    */
   async #read(body, arrived) {
     const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+    // a connection whose network is gone seems open for many minutes: no end of it comes through
+    const giveUp = () => reader.cancel().catch(() => {});
+    addEventListener("offline", giveUp);
+    let silence = setTimeout(giveUp, SILENCE);
     let buffer = "";
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done) return;
-      arrived();
-      this.on.beat();
-      buffer += value;
-      const blocks = buffer.split("\n\n");
-      buffer = blocks.pop() ?? "";
-      blocks.forEach((block) => this.#take(block));
+    try {
+      for (;;) {
+        const { done, value } = await reader.read();
+        clearTimeout(silence);
+        if (done) return;
+        silence = setTimeout(giveUp, SILENCE);
+        arrived();
+        this.on.beat();
+        buffer += value;
+        const blocks = buffer.split("\n\n");
+        buffer = blocks.pop() ?? "";
+        blocks.forEach((block) => this.#take(block));
+      }
+    } finally {
+      clearTimeout(silence);
+      removeEventListener("offline", giveUp);
     }
   }
 
