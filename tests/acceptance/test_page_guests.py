@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
+import pytest_asyncio
 
 from podium_daemon.client.podium import PodiumClient
 from podium_daemon.demo.people import Participant, open_wire
@@ -21,13 +22,21 @@ from tests.support.browsers import Visitor
 from tests.support.page import Here, is_true, page_house, press, press_start, seen
 from tests.support.until import until
 
-pytestmark = pytest.mark.real_peer
+pytestmark = [pytest.mark.real_peer, pytest.mark.asyncio(loop_scope="module")]
 
 
-@pytest.fixture
-async def here() -> AsyncIterator[Here]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def house() -> AsyncIterator[Here]:
+    """One daemon and one browser for all."""
     async with page_house() as found:
         yield found
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def here(house: Here) -> AsyncIterator[Here]:
+    """The house, with no page left open afterwards."""
+    yield house
+    await house.close_pages()
 
 
 def foreign(here: Here, *visitors: Visitor) -> list[str]:

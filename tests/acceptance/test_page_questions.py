@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import httpx
 import pytest
+import pytest_asyncio
 
 from podium_protocol import kinds
 from podium_protocol.addresses import Address
@@ -23,13 +24,21 @@ from tests.support.page import Here, page_house, press, press_start, seen
 from tests.support.relays import new_key
 from tests.support.until import until
 
-pytestmark = pytest.mark.real_peer
+pytestmark = [pytest.mark.real_peer, pytest.mark.asyncio(loop_scope="module")]
 
 
-@pytest.fixture
-async def here() -> AsyncIterator[Here]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def house() -> AsyncIterator[Here]:
+    """One daemon and one browser for all."""
     async with page_house() as found:
         yield found
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def here(house: Here) -> AsyncIterator[Here]:
+    """The house, with no page left open afterwards."""
+    yield house
+    await house.close_pages()
 
 
 def named(page: Any, name: str) -> Any:
@@ -151,7 +160,9 @@ async def _read_by_others(here: Here, url: str, asker: str) -> None:
         assert ["e", by_author[asker]["id"], "", "reply"] in by_author[here.instructor.pubkey]["tags"]
 
         async def pinned() -> bool:
-            (status,) = await stranger.find(kinds.MEETING, author=here.stage.service_pubkey)
+            (status,) = await stranger.find(
+                kinds.MEETING, author=here.stage.service_pubkey, d=meeting.rpartition(":")[2]
+            )
             return ["pinned", by_author[asker]["id"]] in status["tags"]
 
         await until(pinned, "the live status names the pinned question")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+import pytest_asyncio
 
 from podium_daemon.client import PodiumClient
 from podium_protocol import kinds
@@ -17,11 +17,11 @@ from podium_protocol.nips.nip19 import encode_npub
 from tests.support.axe import flaws, installed_axe
 from tests.support.browsers import Visitor, chromium, visit
 from tests.support.installed import Daemon, Site, free_port
-from tests.support.page import press, press_start, seen
+from tests.support.page import close_windows, press, press_start, seen
 from tests.support.relays import new_key
 from tests.support.wheel import installed_wheel
 
-pytestmark = pytest.mark.real_peer
+pytestmark = [pytest.mark.real_peer, pytest.mark.asyncio(loop_scope="module")]
 
 TITLE = "Knots and splices"
 
@@ -41,11 +41,12 @@ class House(msgspec.Struct):
         await self.daemon.until_ready()
 
 
-@pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def kept_house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
+    """One daemon and one browser for all."""
     instructor = new_key()
     settings = {"embedded.enabled": True, "embedded.port": free_port(), "embedded.in_memory": True}
-    site = Site(tmp_path, relays=[], settings=settings)
+    site = Site(tmp_path_factory.mktemp("house"), relays=[], settings=settings)
     await site.make_key()
     site.set(instructors__allow=[encode_npub(instructor.pubkey)])
     async with chromium() as browser:
@@ -55,6 +56,13 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
             yield found
         finally:
             await found.daemon.stop()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def house(kept_house: House) -> AsyncIterator[House]:
+    """The house, with no page left open afterwards."""
+    yield kept_house
+    await close_windows(kept_house.browser)
 
 
 class Counting:
