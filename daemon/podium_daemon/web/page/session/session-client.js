@@ -143,9 +143,9 @@ export class SessionClient {
   async signIn() {
     const own = await pubkey();
     if (this.isSignedIn && this.me?.pubkey === own) return; // the extension may hold another key by now
-    // after the public stream, never beside it: the one that comes later replaces the other
-    this.#signingIn ??= Promise.resolve(this.#opening)
-      .then(() => signInAs(own))
+    // followed after the public stream, never beside it: the one that comes later replaces the other
+    this.#signingIn ??= signInAs(own)
+      .then(() => this.#opening)
       .then(() => this.#follow())
       .finally(() => {
         this.#signingIn = null;
