@@ -144,8 +144,8 @@ async def test_while_the_workers_wrap_what_was_not_sent_goes_out_after_the_next_
         post.events = [session, *itertools.chain(*(_answered(key, post.url) for key in people.values()))]
         async with stopped_by_sigterm(site) as daemon:
             await until(lambda: _is_counted(site, PEOPLE), "all answers are counted")
-            site.set(**_quarter(starts_at - int(time.time()) - 3))
-            daemon.signal(signal.SIGHUP)  # by the new settings the reminder of all is due in three seconds
+            site.set(**_quarter(starts_at - int(time.time()) - 5))
+            daemon.signal(signal.SIGHUP)  # by the new settings the reminder of all is due in five seconds
             await until(lambda: _has_workers(daemon), "workers wrap")
         assert len(post.messages()) < PEOPLE, "it was over before it was stopped"
         async with site.running():

@@ -87,16 +87,22 @@ async def run_reconcile_loop(
         taken, rested = await _next_batch(changes, due, hurries=in_a_row < BURST, clock=clock, stop=stop)
         batch, in_a_row = taken or Batch(()), 0 if rested else in_a_row
     if once_more:
-        rest = changes.take_changes() or Batch(())
-        rest = Batch((*batch.changes, *rest.changes), resync=batch.resync or rest.resync)
-        try:
-            await _taken(name, turn(rest), changes, stop, grace)
-        except StoreDamaged:
-            raise
-        except _CutOff:
-            return
-        except PodiumError as error:
-            _log.warning("a service left work behind", action="service.left_behind", service=name, error=str(error))
+        more = changes.take_changes() or Batch(())
+        rest = Batch((*batch.changes, *more.changes), resync=batch.resync or more.resync)
+        await _take_the_rest(name, turn(rest), changes, stop, grace)
+
+
+async def _take_the_rest(
+    name: str, turn: Awaitable[float | None], changes: ChangeSubscription, stop: Stop, grace: float
+) -> None:
+    try:
+        await _taken(name, turn, changes, stop, grace)
+    except StoreDamaged:
+        raise
+    except _CutOff:
+        return
+    except PodiumError as error:
+        _log.warning("a service left work behind", action="service.left_behind", service=name, error=str(error))
 
 
 class _CutOff(Exception):
