@@ -82,7 +82,8 @@ async def test_a_person_answers_and_joins_with_a_signer_elsewhere(here: Here, ph
     await press(page, "Tentative")
     await seen(page, "Your answer: tentative.")
     assert signatures(phone) == before + 2  # the answer itself
-    await press(page, "Disconnect the signer")
+    async with page.expect_navigation():  # the page is loaded anew; until then the old one can be seen
+        await press(page, "Disconnect the signer")
     await seen(page, "Sign in to see your answer")
     assert await page.evaluate("sessionStorage.getItem('podium.signer')") is None
     assert visitor.errors == []

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 
 import msgspec
 
+from podium_daemon.relays.addresses import is_usual
 from podium_daemon.relays.embedded import RelayProcess
 from podium_daemon.relays.embedded_child import RelaySettings
 from podium_protocol.events import SignedEvent, UnsignedEvent
@@ -47,11 +48,20 @@ class RunningRelay:
 async def running_relay(settings: RelaySettings | None = None) -> AsyncIterator[RunningRelay]:
     """A relay on a free port of loopback, in memory unless the settings name a data directory."""
     settings = settings or RelaySettings()
-    relay = RunningRelay(await RelayProcess.start(settings), settings)
+    relay = RunningRelay(await _started(settings), settings)
     try:
         yield relay
     finally:
         await relay.kill()
+
+
+async def _started(settings: RelaySettings) -> RelayProcess:
+    """Start one, at another port if it picked one that belongs to another protocol, where no relay is looked for."""
+    while True:
+        process = await RelayProcess.start(settings)
+        if settings.port is not None or is_usual(process.port):
+            return process
+        await process.kill()
 
 
 def new_key() -> SecretKey:

@@ -62,7 +62,7 @@ async def resolve_public(
     if (normal := relay_url.normalise(url)) is None:
         return AddressRefused(url[:200], "it is no ws or wss URL")
     host, port, is_secure = _parts(normal)
-    if not _is_usual(port):
+    if not is_usual(port):
         return AddressRefused(normal, f"port {port} belongs to another protocol")
     allowed = tuple(permitted)
     found = await _look_up(normal, host, port, lookup)
@@ -176,8 +176,8 @@ def _parts(normal: str) -> tuple[str, int, bool]:
     return parts.hostname, parts.port or _DEFAULT_PORTS[parts.scheme], parts.scheme == "wss"
 
 
-def _is_usual(port: int) -> bool:
-    """Whether a relay may be there: system ports other than 80 and 443, and those that browsers refuse, are not."""
+def is_usual(port: int) -> bool:
+    """Whether a relay may be at this port: not at a system port but 80 and 443, nor at one that browsers refuse."""
     return port in (80, 443) or (port >= 1024 and port not in _OTHER_PROTOCOLS)
 
 
