@@ -19,6 +19,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 
+from podium_daemon.web.watch import SETTLE_SECONDS
 from tests.support.faults import check_database, is_soaking, rounds, seeded
 from tests.support.installed import Site, free_port
 from tests.support.outsiders import Outsider, outsiders, send
@@ -190,11 +191,11 @@ class LeaderPage:
                 self.last[name] = {**self.last.get(name, {}), **data}
 
     def check(self, seconds: float) -> None:
-        """A list is a part with a count, told once a second at most, and sent again only if a person in it changed."""
+        """A list is a part with a count, told at the pace of a stream, sent again only if a person in it changed."""
         assert self.last["session"]["counts"]["confirmed"] == ANSWERS
         assert len(self.last["rsvps"]["items"]) == ROWS
         for name in ("rsvps", "reminders", "unreachable", "room"):
-            assert self.events[name] <= 2 + seconds, (name, self.events)
+            assert self.events[name] <= 3 + seconds / SETTLE_SECONDS, (name, self.events)
         assert self.lists["rsvps"] <= 5, "the first hundred people are the same for most of the flood"
         assert self.bytes < 500_000 + seconds * 10_000, self.events
 
